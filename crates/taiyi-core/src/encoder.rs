@@ -1,0 +1,56 @@
+//! The seam between those who need embeddings and the models that make them.
+//!
+//! Indexing and searching take these traits, never a model, so that their tests run on a fake.
+
+use crate::{Embedding, RgbImage};
+
+/// Why an encoder could not answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EncodeError {
+    /// The input cannot be encoded, and another could be; the text says why.
+    #[error("{0}")]
+    Input(String),
+    /// The model itself failed; the text says where.
+    #[error("the model failed: {0}")]
+    Model(String),
+}
+
+/// Pixels that an [`ImageEncoder`] has resized and cropped to its own input size.
+///
+/// Still 8-bit RGB (150 KB for 224 pixels, where f32 would take 600 KB), so queues between
+/// threads stay small.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PreparedImage(pub RgbImage);
+
+/// Turns pictures into embeddings.
+pub trait ImageEncoder: Send + Sync {
+    /// Components of every embedding made here.
+    fn dimension(&self) -> usize;
+
+    /// Resizes and crops an upright picture to the size that the tower takes. Runs on decode workers,
+    /// many at a time.
+    ///
+    /// # Errors
+    /// [`EncodeError::Input`] when this picture has no such form.
+    fn prepare(&self, image: &RgbImage) -> Result<PreparedImage, EncodeError>;
+
+    /// Embeds a batch, one result an input in the same order. What else is in a batch never changes
+    /// an embedding.
+    ///
+    /// # Errors
+    /// When the model fails on the batch as a whole.
+    fn encode_images(&self, batch: &[PreparedImage]) -> Result<Vec<Embedding>, EncodeError>;
+}
+
+/// Turns prompts into embeddings.
+pub trait TextEncoder: Send + Sync {
+    /// Components of every embedding made here.
+    fn dimension(&self) -> usize;
+
+    /// Embeds a batch, one result a text in the same order. What else is in a batch never changes
+    /// an embedding.
+    ///
+    /// # Errors
+    /// When the model fails on the batch as a whole.
+    fn encode_texts(&self, batch: &[&str]) -> Result<Vec<Embedding>, EncodeError>;
+}

@@ -1,0 +1,83 @@
+//! Pixels, as decoders make them and preprocessing takes them.
+
+use std::fmt;
+
+/// An upright 8-bit RGB picture: row by row from the top left, three bytes a pixel.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RgbImage {
+    width: u32,
+    height: u32,
+    pixels: Vec<u8>,
+}
+
+/// The pixels of an [`RgbImage`] do not fill its size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{width}×{height} pixels of RGB need {} bytes, got {actual}", expected_bytes(*.width, *.height))]
+pub struct ImageSizeError {
+    /// Columns.
+    pub width: u32,
+    /// Rows.
+    pub height: u32,
+    /// Bytes given.
+    pub actual: usize,
+}
+
+fn expected_bytes(width: u32, height: u32) -> u128 {
+    u128::from(width) * u128::from(height) * 3
+}
+
+impl RgbImage {
+    /// Wraps `pixels`, `width * height * 3` bytes.
+    ///
+    /// # Errors
+    /// When either side is zero or the number of bytes is another.
+    pub fn new(width: u32, height: u32, pixels: Vec<u8>) -> Result<Self, ImageSizeError> {
+        if width == 0 || height == 0 || expected_bytes(width, height) != pixels.len() as u128 {
+            return Err(ImageSizeError { width, height, actual: pixels.len() });
+        }
+        Ok(Self { width, height, pixels })
+    }
+
+    /// Columns, at least 1.
+    #[must_use]
+    pub fn width(&self) -> u32 {
+        self.width
+    }
+
+    /// Rows, at least 1.
+    #[must_use]
+    pub fn height(&self) -> u32 {
+        self.height
+    }
+
+    /// `height` rows of `width` pixels of R, G, B.
+    #[must_use]
+    pub fn pixels(&self) -> &[u8] {
+        &self.pixels
+    }
+
+    /// Gives the pixels back without a copy.
+    #[must_use]
+    pub fn into_pixels(self) -> Vec<u8> {
+        self.pixels
+    }
+}
+
+impl fmt::Debug for RgbImage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RgbImage({}×{})", self.width, self.height)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_size_must_fit_the_pixels() {
+        assert!(RgbImage::new(2, 1, vec![0; 6]).is_ok());
+        assert!(RgbImage::new(0, 1, vec![]).is_err());
+        let e = RgbImage::new(u32::MAX, u32::MAX, vec![0; 6]).unwrap_err();
+        assert!(e.to_string().contains("got 6"), "{e}");
+    }
+}
