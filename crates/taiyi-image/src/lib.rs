@@ -1,1 +1,22 @@
-//! placeholder
+//! Picture files to upright 8-bit RGB and metadata, within limits; thumbnails.
+//!
+//! The only user of image decoders and of EXIF parsers. Whatever a file holds, reading it ends in
+//! pixels or in an [`ImageError`] that names the file: a decoder's panic is that file's failure, and
+//! a header's size is checked before memory is spent on it. Nothing here starts threads, and all of
+//! it may run on many at a time.
+
+#![forbid(unsafe_code)]
+
+mod decode;
+mod error;
+mod limits;
+mod open;
+mod sniff;
+mod thumbnail;
+
+pub use decode::{Decoded, decode};
+pub use error::ImageError;
+pub use limits::Limits;
+pub use open::{open, read};
+pub use sniff::{SNIFF_BYTES, has_picture_extension, sniff};
+pub use thumbnail::thumbnail;
