@@ -1,0 +1,124 @@
+//! The models known by name, and where their files are expected.
+
+use std::path::{Path, PathBuf};
+
+use crate::ModelError;
+
+/// The model of a new index when none is named.
+pub const DEFAULT_MODEL: &str = "taiyi-102m";
+
+/// A published model of the family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KnownModel {
+    /// The name used here.
+    pub name: &'static str,
+    /// Hub repository of the text tower.
+    pub text_repository: &'static str,
+    /// Hub repository of the image tower.
+    pub image_repository: &'static str,
+    /// Components of an embedding.
+    pub dimension: usize,
+}
+
+const KNOWN_MODELS: &[KnownModel] = &[
+    KnownModel {
+        name: "taiyi-102m",
+        text_repository: "IDEA-CCNL/Taiyi-CLIP-Roberta-102M-Chinese",
+        image_repository: "openai/clip-vit-base-patch32",
+        dimension: 512,
+    },
+    KnownModel {
+        name: "taiyi-326m",
+        text_repository: "IDEA-CCNL/Taiyi-CLIP-Roberta-large-326M-Chinese",
+        image_repository: "openai/clip-vit-large-patch14",
+        dimension: 768,
+    },
+];
+
+/// The models that a name alone can mean.
+#[must_use]
+pub fn known_models() -> &'static [KnownModel] {
+    KNOWN_MODELS
+}
+
+/// Finds the folder that `name_or_dir` means, and the name to show for it.
+///
+/// A known name is `models_dir/NAME`. Anything with a path separator, and any existing folder, is a
+/// folder of the user's own, named after its last component.
+///
+/// # Errors
+/// [`ModelError::NotFound`] when there is no such folder; for a known name it lists the files to put there.
+pub fn resolve(name_or_dir: &str, models_dir: &Path) -> Result<(String, PathBuf), ModelError> {
+    let looks_like_path = name_or_dir.contains(std::path::is_separator);
+    if !looks_like_path && !name_or_dir.is_empty() {
+        let dir = models_dir.join(name_or_dir);
+        if dir.is_dir() {
+            return Ok((name_or_dir.to_owned(), dir));
+        }
+    }
+    let dir = PathBuf::from(name_or_dir);
+    if dir.is_dir() {
+        return Ok((folder_name(&dir), dir));
+    }
+    if looks_like_path {
+        return Err(ModelError::NotFound(format!("there is no model folder {}", dir.display())));
+    }
+    match KNOWN_MODELS.iter().find(|model| model.name == name_or_dir) {
+        Some(model) => Err(ModelError::NotFound(missing_model(model, &models_dir.join(model.name)))),
+        None => Err(ModelError::NotFound(format!(
+            "no model is called {name_or_dir:?}: known names are {}, anything else has to be a folder",
+            KNOWN_MODELS.iter().map(|model| model.name).collect::<Vec<_>>().join(", ")
+        ))),
+    }
+}
+
+/// The last component of `dir`, also for `.` and `..`.
+fn folder_name(dir: &Path) -> String {
+    let named = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
+    named(dir)
+        .or_else(|| dir.canonicalize().ok().and_then(|path| named(&path)))
+        .unwrap_or_else(|| "model".to_owned())
+}
+
+fn missing_model(model: &KnownModel, dir: &Path) -> String {
+    format!(
+        "model {} is not here: from https://huggingface.co/{} put config.json, vocab.txt and pytorch_model.bin \
+         (or model.safetensors) into {}, and from https://huggingface.co/{} put config.json, \
+         preprocessor_config.json and model.safetensors (or pytorch_model.bin) into {}",
+        model.name,
+        model.text_repository,
+        dir.join("text").display(),
+        model.image_repository,
+        dir.join("image").display(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_folders_and_neither() {
+        let home = tempfile::tempdir().unwrap();
+        let own = home.path().join("我的模型");
+        std::fs::create_dir(&own).unwrap();
+        assert_eq!(
+            resolve(own.to_str().unwrap(), home.path()).unwrap(),
+            ("我的模型".to_owned(), own.clone()),
+            "a folder"
+        );
+        assert_eq!(resolve("我的模型", home.path()).unwrap().1, own, "a name under the models' folder");
+
+        let error = resolve(DEFAULT_MODEL, home.path()).unwrap_err().to_string();
+        for part in
+            ["vocab.txt", "pytorch_model.bin", "openai/clip-vit-base-patch32", "Taiyi-CLIP-Roberta-102M"]
+        {
+            assert!(error.contains(part), "{part} in {error}");
+        }
+        assert!(error.contains(home.path().join("taiyi-102m").join("image").to_str().unwrap()), "{error}");
+
+        assert!(resolve("nonsense", home.path()).unwrap_err().to_string().contains("taiyi-102m"));
+        assert!(resolve("./nonsense", home.path()).unwrap_err().to_string().contains("./nonsense"));
+        assert!(matches!(resolve("", home.path()), Err(ModelError::NotFound(_))));
+    }
+}
