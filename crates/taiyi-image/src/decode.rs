@@ -1,10 +1,23 @@
 //! From the bytes of a file to upright RGB pixels and metadata.
 
+use std::error::Error as _;
+use std::io::Cursor;
+use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 
-use taiyi_core::{PhotoMetadata, RgbImage};
+use image::codecs::{bmp, gif, ico, jpeg, png, pnm, qoi, tga, tiff, webp};
+use image::{ImageDecoder, ImageResult};
+use taiyi_core::{ImageFormat, PhotoMetadata, RgbImage};
 
-use crate::{ImageError, Limits};
+use crate::icon::IconEntry;
+use crate::sniff::{sniff, sniff_unsupported};
+use crate::{ImageError, Limits, header, metadata, orient, rgb};
+
+/// What a decoder may allocate besides the pixels: rows, palettes, colour profiles, EXIF.
+const SCRATCH_BYTES: u64 = 64 << 20;
+
+/// Longest message of a decoder that is passed on, in characters.
+const MESSAGE_CHARS: usize = 200;
 
 /// A decoded file.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,6 +36,131 @@ pub struct Decoded {
 /// more pixels than the limits allow (known before anything is decoded), or makes its decoder panic.
 /// Broken EXIF is no error, nor is a JPEG whose end is missing.
 pub fn decode(bytes: &[u8], path: &Path, limits: &Limits) -> Result<Decoded, ImageError> {
-    let _ = limits;
-    Err(ImageError::NotAPicture { path: path.into(), is_empty: bytes.is_empty() })
+    let Some(format) = sniff(bytes, path) else {
+        return Err(match sniff_unsupported(bytes, path) {
+            Some(name) => ImageError::Unsupported { path: path.into(), message: format!("{name} pictures") },
+            None => ImageError::NotAPicture { path: path.into(), is_empty: bytes.is_empty() },
+        });
+    };
+    contain_panics(path, || decode_as(format, bytes, path, limits))
+}
+
+/// Turns a panic in `work` into an error of this file: decoders meet whatever the internet wrote.
+fn contain_panics<T>(path: &Path, work: impl FnOnce() -> Result<T, ImageError>) -> Result<T, ImageError> {
+    // Nothing outlives the closure but its result, so nothing can be seen half-changed.
+    panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|payload| {
+        let message = payload
+            .downcast_ref::<&str>()
+            .copied()
+            .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+            .unwrap_or("no message");
+        Err(ImageError::DecoderPanicked { path: path.into(), message: tidy(message) })
+    })
+}
+
+fn decode_as(format: ImageFormat, bytes: &[u8], path: &Path, limits: &Limits) -> Result<Decoded, ImageError> {
+    let corrupt = |message: &str| ImageError::Corrupt { path: path.into(), format, message: message.into() };
+    let failed = |error| translate(error, format, path);
+
+    if let Some((width, height)) = header::largest_size(format, bytes) {
+        limits.check_pixels(width, height, path)?;
+    }
+    let mut decoder = decoder(format, bytes).map_err(failed)?;
+    let (width, height) = decoder.dimensions();
+    limits.check_pixels(width, height, path)?;
+    if width == 0 || height == 0 {
+        return Err(corrupt(&format!("it is {width}×{height} pixels")));
+    }
+    let color = decoder.color_type();
+    let sample_bytes = decoder.total_bytes();
+
+    // The decoder's own default would refuse large but legal pictures; none at all would let other header
+    // fields (strips, frames, chunks) ask for any amount. Twice, since some keep a second buffer (CMYK).
+    let mut allocations = image::Limits::no_limits();
+    allocations.max_alloc = Some(sample_bytes.saturating_mul(2).saturating_add(SCRATCH_BYTES));
+    decoder.set_limits(allocations).map_err(failed)?;
+
+    let exif = if format == ImageFormat::Tiff {
+        metadata::parse(bytes)
+    } else {
+        decoder.exif_metadata().ok().flatten().as_deref().and_then(metadata::parse)
+    };
+    let orientation = orient::stored(exif.as_ref(), &mut *decoder);
+
+    let buffer_len = usize::try_from(sample_bytes).map_err(|_| corrupt("it does not fit into memory"))?;
+    let mut samples = vec![0; buffer_len];
+    decoder.read_image_boxed(&mut samples).map_err(failed)?;
+    let pixels = rgb::from_samples(color, samples).ok_or_else(|| ImageError::Unsupported {
+        path: path.into(),
+        message: format!("{format} with {color:?} samples"),
+    })?;
+
+    let upright = orient::upright(width, height, pixels, orientation);
+    let image = upright.ok_or_else(|| corrupt("the pixels do not fill its size"))?;
+    let metadata = metadata::describe(&image, format, orientation, exif.as_ref());
+    Ok(Decoded { image, metadata })
+}
+
+/// A decoder that has read the header and nothing else.
+fn decoder(format: ImageFormat, bytes: &[u8]) -> ImageResult<Box<dyn ImageDecoder + '_>> {
+    let r = Cursor::new(bytes);
+    Ok(match format {
+        ImageFormat::Jpeg => Box::new(jpeg::JpegDecoder::new(r)?),
+        ImageFormat::Png => png_decoder(bytes)?,
+        ImageFormat::WebP => Box::new(webp::WebPDecoder::new(r)?),
+        ImageFormat::Gif => Box::new(gif::GifDecoder::new(r)?),
+        ImageFormat::Bmp => Box::new(bmp::BmpDecoder::new(r)?),
+        ImageFormat::Tiff => Box::new(tiff::TiffDecoder::new(r)?),
+        ImageFormat::Pnm => Box::new(pnm::PnmDecoder::new(r)?),
+        ImageFormat::Ico => match IconEntry::largest(bytes) {
+            Some(IconEntry::Png(png)) => png_decoder(png)?,
+            Some(IconEntry::Bitmap(icon)) => Box::new(ico::IcoDecoder::new(Cursor::new(icon))?),
+            // Whatever is wrong, the decoder finds it too, and has the words for it.
+            None => Box::new(ico::IcoDecoder::new(r)?),
+        },
+        ImageFormat::Tga => Box::new(tga::TgaDecoder::new(r)?),
+        ImageFormat::Qoi => Box::new(qoi::QoiDecoder::new(r)?),
+    })
+}
+
+/// The PNG decoder takes its limits when it is made, not later.
+fn png_decoder(bytes: &[u8]) -> ImageResult<Box<dyn ImageDecoder + '_>> {
+    let mut allocations = image::Limits::no_limits();
+    allocations.max_alloc = Some(SCRATCH_BYTES);
+    Ok(Box::new(png::PngDecoder::with_limits(Cursor::new(bytes), allocations)?))
+}
+
+fn translate(error: image::ImageError, format: ImageFormat, path: &Path) -> ImageError {
+    let corrupt = |message: String| ImageError::Corrupt { path: path.into(), format, message };
+    match error {
+        image::ImageError::Unsupported(e) => {
+            ImageError::Unsupported { path: path.into(), message: tidy(&e.to_string()) }
+        }
+        image::ImageError::Limits(_) => {
+            corrupt("its header asks for more memory than a picture of its size needs".into())
+        }
+        image::ImageError::IoError(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => {
+            corrupt("the file ends too early".into())
+        }
+        image::ImageError::IoError(e) => corrupt(tidy(&e.to_string())),
+        // The outer message only repeats the format.
+        e => corrupt(tidy(&e.source().map_or_else(|| e.to_string(), ToString::to_string))),
+    }
+}
+
+/// A decoder's message in the manner of ours: one short line that opens in lower case and may quote
+/// nothing that upsets a terminal.
+fn tidy(message: &str) -> String {
+    let one_line = message.split(|c: char| c.is_whitespace() || c.is_control());
+    let words: Vec<&str> = one_line.filter(|word| !word.is_empty()).collect();
+    let joined = words.join(" ");
+    let mut letters = joined.trim_end_matches(['.', '!']).chars().take(MESSAGE_CHARS);
+    let (first, rest) = (letters.next(), letters.collect::<String>());
+    // Abbreviations such as IHDR keep their capitals.
+    let is_word = rest.starts_with(|c: char| !c.is_uppercase());
+    first
+        .into_iter()
+        .flat_map(|c| if is_word { c.to_lowercase().collect() } else { vec![c] })
+        .chain(rest.chars())
+        .collect()
 }

@@ -62,6 +62,12 @@ pub enum ImageError {
         /// What is not supported.
         message: String,
     },
+    /// A picture that was decoded could not be resized. There is no file to name here.
+    #[error("{}", self.reason())]
+    Resize {
+        /// What went wrong.
+        message: String,
+    },
     /// The decoder panicked on this file.
     #[error("{}: {}", path.display(), self.reason())]
     DecoderPanicked {
@@ -73,7 +79,7 @@ pub enum ImageError {
 }
 
 impl ImageError {
-    /// The file.
+    /// The file; empty for [`Resize`](Self::Resize).
     #[must_use]
     pub fn path(&self) -> &Path {
         match self {
@@ -84,6 +90,7 @@ impl ImageError {
             | Self::Corrupt { path, .. }
             | Self::Unsupported { path, .. }
             | Self::DecoderPanicked { path, .. } => path,
+            Self::Resize { .. } => Path::new(""),
         }
     }
 
@@ -104,6 +111,7 @@ impl ImageError {
             ),
             Self::Corrupt { format, message, .. } => format!("broken {format}: {message}"),
             Self::Unsupported { message, .. } => format!("not supported: {message}"),
+            Self::Resize { message } => format!("cannot be resized: {message}"),
             Self::DecoderPanicked { message, .. } => format!("the decoder failed on it: {message}"),
         }
     }

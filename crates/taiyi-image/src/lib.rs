@@ -9,8 +9,13 @@
 
 mod decode;
 mod error;
+mod header;
+mod icon;
 mod limits;
+mod metadata;
 mod open;
+mod orient;
+mod rgb;
 mod sniff;
 mod thumbnail;
 

@@ -9,15 +9,15 @@ pub const SNIFF_BYTES: usize = 64;
 
 /// File name endings that promise a picture.
 const PICTURE_EXTENSIONS: [&str; 19] = [
-    "jpg", "jpeg", "jpe", "jfif", "png", "webp", "gif", "bmp", "dib", "tif", "tiff", "pbm", "pgm", "ppm", "pnm",
-    "pam", "ico", "tga", "qoi",
+    "jpg", "jpeg", "jpe", "jfif", "png", "webp", "gif", "bmp", "dib", "tif", "tiff", "pbm", "pgm", "ppm",
+    "pnm", "pam", "ico", "tga", "qoi",
 ];
 
 /// Camera raw files that are TIFF by their first bytes. What a TIFF decoder finds in them is a stamp-sized
 /// preview or unprocessed sensor data, not the photograph.
 const RAW_EXTENSIONS: [&str; 17] = [
-    "3fr", "arw", "cr2", "dcr", "dng", "erf", "iiq", "kdc", "mef", "mos", "nef", "nrw", "orf", "pef", "raw", "sr2",
-    "srw",
+    "3fr", "arw", "cr2", "dcr", "dng", "erf", "iiq", "kdc", "mef", "mos", "nef", "nrw", "orf", "pef", "raw",
+    "sr2", "srw",
 ];
 
 /// What a file's first bytes (and, for formats without magic such as TGA, its name) say.
@@ -105,7 +105,8 @@ fn is_bmp(head: &[u8]) -> bool {
 
 /// `P1` to `P6`, white space or a comment, then a number; `P7` on a line of its own, then a header word.
 fn is_pnm(head: &[u8]) -> bool {
-    let (Some(b'P'), Some(kind @ b'1'..=b'7'), Some(&separator)) = (head.first(), head.get(1), head.get(2)) else {
+    let (Some(b'P'), Some(kind @ b'1'..=b'7'), Some(&separator)) = (head.first(), head.get(1), head.get(2))
+    else {
         return false;
     };
     let next = head.iter().skip(2).find(|b| !b.is_ascii_whitespace());
