@@ -18,10 +18,22 @@
 #[cfg(target_endian = "big")]
 compile_error!("index files are mapped as little-endian numbers, and this target is big-endian");
 
+mod collect;
+mod durable;
+mod encoding;
 mod error;
+mod fault;
+mod generation;
+mod ledger;
+mod lock;
+mod manifest;
+mod mmap;
 mod path;
+mod publish;
 mod record;
+mod search;
 mod snapshot;
+mod vector;
 mod verify;
 mod writer;
 

@@ -1,11 +1,31 @@
 //! One published generation, as readers see it.
 
+use std::io;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use taiyi_core::{Embedding, ModelId, PhotoMetadata, Score};
 
+use crate::encoding::StoredLocation;
+use crate::generation::graph::GraphFile;
+use crate::generation::items::{ItemTable, split_item};
+use crate::generation::vectors::VectorTable;
+use crate::ledger::Ledger;
+use crate::manifest::Manifest;
+use crate::search::exact::{self, RowSet};
+use crate::search::top_k::TopK;
+use crate::search::walk::{Broken, walk};
 use crate::{ContentHash, Failure, FileStamp, RelativePath, Root, StoreError};
+
+/// Candidates of a walk by default: four times the rows asked for, and never fewer than this.
+const MIN_EF: usize = 128;
+/// Up to so many rows are scanned sooner than walked to.
+const SCAN_ROWS: usize = 20_000;
+/// Rows that a walk looks at for each candidate it keeps, roughly.
+const ROWS_A_CANDIDATE: usize = 16;
+/// How often opening tries again when the writer replaces the generation in the middle of it.
+const OPEN_ATTEMPTS: usize = 10;
 
 /// A content in one [`Snapshot`]. Means nothing in another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -94,90 +114,289 @@ pub struct RowView<'a> {
     row: Row,
 }
 
-#[allow(clippy::todo, unused_variables, missing_docs)]
 impl RowView<'_> {
+    /// Which row.
+    #[must_use]
     pub fn row(&self) -> Row {
         self.row
     }
+
+    /// The identity of its content.
+    #[must_use]
     pub fn hash(&self) -> ContentHash {
-        todo!()
+        // A view is only made of rows that exist, and opening has checked that all of those have a hash.
+        self.snapshot.0.items.hash(self.row.0).unwrap_or(ContentHash([0; 32]))
     }
+
+    /// When it was made.
+    #[must_use]
     pub fn time(&self) -> Option<RowTime> {
-        todo!()
+        self.snapshot.time(self.row)
     }
-    /// Decodes metadata and locations: costs a microsecond or so.
+
+    /// Decodes metadata and locations, which takes a microsecond or so.
+    ///
+    /// # Errors
+    /// `Corrupt` when the file is damaged.
     pub fn item(&self) -> Result<Item, StoreError> {
         self.snapshot.item(self.row)
     }
 }
 
-/// An immutable view of one published generation. Cheap to clone.
+/// An immutable view of one published generation. Cheap to clone, and searched by any number of threads.
 #[derive(Clone, Debug)]
-pub struct Snapshot {}
+pub struct Snapshot(Arc<Inner>);
 
-#[allow(clippy::todo, unused_variables, missing_docs)]
+#[derive(Debug)]
+struct Inner {
+    dir: PathBuf,
+    manifest: Manifest,
+    roots: Vec<Root>,
+    items: ItemTable,
+    vectors: VectorTable,
+    graph: Option<GraphFile>,
+}
+
 impl Snapshot {
+    /// Opens what is published in an index folder: maps its files and checks their headers and lengths.
+    /// Checksums are for [`verify`](crate::verify()), since they would read every byte.
+    ///
+    /// # Errors
+    /// `NotFound`, `NotPublished`, `NewerFormat`, `Corrupt`, `Io`.
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
-        todo!()
+        let mut manifest = read_manifest(dir)?;
+        for _ in 0..OPEN_ATTEMPTS {
+            match Self::open_manifest(dir, manifest.clone()) {
+                Err(StoreError::Io { path, source }) if source.kind() == io::ErrorKind::NotFound => {
+                    // The writer deletes a generation two publications later: is there a newer one?
+                    let newest = read_manifest(dir)?;
+                    if newest.generation == manifest.generation {
+                        return Err(StoreError::generation(&path, "it is missing"));
+                    }
+                    manifest = newest;
+                }
+                opened => return opened,
+            }
+        }
+        Err(StoreError::Busy {
+            dir: dir.to_owned(),
+            holder: "a writer that publishes without pause".to_owned(),
+        })
     }
+
+    pub(crate) fn open_manifest(dir: &Path, manifest: Manifest) -> Result<Self, StoreError> {
+        let items = ItemTable::open(dir, &manifest)?;
+        let vectors = VectorTable::open(dir, &manifest)?;
+        let graph = manifest.graph.as_ref().map(|entry| GraphFile::open(dir, entry)).transpose()?;
+        let roots = items.roots()?;
+        Ok(Self(Arc::new(Inner { dir: dir.to_owned(), manifest, roots, items, vectors, graph })))
+    }
+
+    /// Whether this is still what is published. Reads only the manifest.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
     pub fn is_newest(&self) -> Result<bool, StoreError> {
-        todo!()
+        let newest = read_manifest(&self.0.dir)?;
+        Ok(newest.generation == self.0.manifest.generation && newest.ledger == self.0.manifest.ledger)
     }
+
+    /// The model whose embeddings these are.
+    #[must_use]
     pub fn model(&self) -> &ModelId {
-        todo!()
+        &self.0.manifest.model
     }
+
+    /// The number of the generation.
+    #[must_use]
     pub fn generation(&self) -> u64 {
-        todo!()
+        self.0.manifest.generation
     }
+
     /// When it was published, in seconds since 1970-01-01T00:00:00Z.
+    #[must_use]
     pub fn published_s(&self) -> i64 {
-        todo!()
+        self.0.manifest.published_s
     }
+
+    /// The roots, in the order they were added.
+    #[must_use]
     pub fn roots(&self) -> &[Root] {
-        todo!()
+        &self.0.roots
     }
+
     /// Contents that can be found.
+    #[must_use]
     pub fn len(&self) -> usize {
-        todo!()
+        self.0.manifest.live_rows as usize
     }
+
+    /// Whether nothing can be found.
+    #[must_use]
     pub fn is_empty(&self) -> bool {
-        todo!()
+        self.len() == 0
     }
+
+    /// Files that have one of the contents.
+    #[must_use]
     pub fn location_count(&self) -> usize {
-        todo!()
+        self.0.manifest.locations as usize
     }
+
+    /// Files that could not be embedded.
+    #[must_use]
     pub fn failure_count(&self) -> usize {
-        todo!()
+        self.0.manifest.failures as usize
     }
+
+    /// Files that could not be embedded, by root and path.
+    ///
+    /// # Errors
+    /// `Corrupt` when the file is damaged.
     pub fn failures(&self) -> Result<Vec<FailedFile>, StoreError> {
-        todo!()
+        let stored = self.0.items.failures()?;
+        stored
+            .into_iter()
+            .map(|(location, failure)| Ok(FailedFile { location: self.resolve(location)?, failure }))
+            .collect()
     }
+
     /// Rows that the graph covers; 0 without a graph.
+    #[must_use]
     pub fn graph_rows(&self) -> usize {
-        todo!()
+        self.0.graph.as_ref().map_or(0, GraphFile::rows)
     }
+
+    /// The rows nearest to a query, best first; of equal scores the lower row comes first.
+    ///
+    /// With a filter, only rows that it takes are returned. It is asked of every row, on several threads.
+    ///
+    /// # Errors
+    /// `InvalidArgument` when the query has another dimension than the model, or `k` is 0; `Corrupt` when
+    /// a file is damaged.
     pub fn search(
         &self,
         query: &Embedding,
         options: &SearchOptions,
         filter: Option<&RowFilter<'_>>,
     ) -> Result<Vec<Neighbor>, StoreError> {
-        todo!()
+        let inner = &*self.0;
+        if query.dimension() != inner.vectors.dimension() {
+            return Err(StoreError::InvalidArgument(format!(
+                "a query of {} components does not fit an index of {}",
+                query.dimension(),
+                self.model()
+            )));
+        }
+        if options.k == 0 {
+            return Err(StoreError::InvalidArgument("no neighbours were asked for: k is 0".to_owned()));
+        }
+        let live = |row: u32| inner.items.is_live(row);
+        let found = match filter {
+            None => self.search_among(query, options, self.len(), &live)?,
+            Some(filter) => {
+                let test = |row: u32| live(row) && filter(RowView { snapshot: self, row: Row(row) });
+                let rows = RowSet::collect(inner.items.rows(), options.threads, &test);
+                self.search_among(query, options, rows.len(), &|row| rows.contains(row))?
+            }
+        };
+        Ok(found.into_sorted())
     }
+
+    /// Searches the `count` rows that `accept` takes.
+    fn search_among(
+        &self,
+        query: &Embedding,
+        options: &SearchOptions,
+        count: usize,
+        accept: &(impl Fn(u32) -> bool + Sync),
+    ) -> Result<TopK, StoreError> {
+        let inner = &*self.0;
+        let (query, rows) = (query.as_slice(), inner.vectors.rows());
+        let k = options.k.min(count);
+        let exact = || exact::scan(&inner.vectors, 0..rows, query, k, options.threads, accept);
+        let Some(graph) = inner.graph.as_ref().filter(|_| !options.exact && count > 0) else {
+            return Ok(exact());
+        };
+        let ef = options.ef.unwrap_or_else(|| k.saturating_mul(4).max(MIN_EF)).max(k);
+        // The rarer the accepted rows, the more others a walk passes on its way to them.
+        let walked = (ef.saturating_mul(ROWS_A_CANDIDATE) as u128 * rows as u128) / count as u128;
+        if options.ef.is_none() && (count <= SCAN_ROWS || count as u128 <= walked) {
+            return Ok(exact());
+        }
+        let found = walk(graph, &inner.vectors, query, ef, accept).map_err(|Broken| {
+            StoreError::generation(graph.path(), "its links lead out of the vector table")
+        })?;
+        let mut found = found.truncated(k);
+        // Rows newer than the graph.
+        found.merge(exact::scan(&inner.vectors, graph.rows()..rows, query, k, options.threads, accept));
+        if found.len() < k { Ok(exact()) } else { Ok(found) }
+    }
+
+    /// What is known of a row.
+    ///
+    /// # Errors
+    /// `Corrupt` when the file is damaged; `InvalidArgument` for a row of another snapshot that is none
+    /// here, or is removed.
     pub fn item(&self, row: Row) -> Result<Item, StoreError> {
-        todo!()
+        let items = &self.0.items;
+        let hash = items.hash(row.0).filter(|_| items.is_live(row.0));
+        let hash = hash.ok_or_else(|| StoreError::InvalidArgument(format!("there is no row {}", row.0)))?;
+        let (metadata, stored) = split_item(items.item(row.0)?).ok_or_else(|| items.bad_item(row.0))?;
+        let locations = stored.into_iter().map(|l| self.resolve(l)).collect::<Result<_, _>>()?;
+        Ok(Item { hash, metadata, locations })
     }
+
+    fn resolve(&self, stored: StoredLocation) -> Result<Location, StoreError> {
+        let root = self.0.roots.iter().find(|root| root.id == stored.root).ok_or_else(|| {
+            StoreError::generation(self.0.items.path(), "a location is below a root that is not there")
+        })?;
+        Ok(Location { root_path: root.path.clone(), relative: stored.path, stamp: stored.stamp })
+    }
+
+    /// When a row's picture was made.
+    #[must_use]
     pub fn time(&self, row: Row) -> Option<RowTime> {
-        todo!()
+        self.0.items.time(row.0)
     }
+
+    /// The row with this content, as of a query picture that is to be left out of its own results.
+    #[must_use]
     pub fn find_content(&self, hash: &ContentHash) -> Option<Row> {
-        todo!()
+        self.0.items.find(hash).map(Row)
     }
+
+    /// The embedding of a row.
+    ///
+    /// # Errors
+    /// `Corrupt` when the file is damaged; `InvalidArgument` for a row of another snapshot that is none
+    /// here.
     pub fn embedding(&self, row: Row) -> Result<Embedding, StoreError> {
-        todo!()
+        let vector = self.0.vectors.row(row.0);
+        let vector =
+            vector.ok_or_else(|| StoreError::InvalidArgument(format!("there is no row {}", row.0)))?;
+        Embedding::from_unit(vector.to_vec())
+            .map_err(|e| StoreError::generation(&self.0.dir, format!("the vector of row {}: {e}", row.0)))
     }
-    /// The live rows.
+
+    /// The live rows, ascending.
     pub fn rows(&self) -> impl Iterator<Item = Row> + '_ {
-        std::iter::empty()
+        (0..self.0.items.rows() as u32).filter(|&row| self.0.items.is_live(row)).map(Row)
+    }
+
+    pub(crate) fn manifest(&self) -> &Manifest {
+        &self.0.manifest
+    }
+
+    pub(crate) fn tables(&self) -> (&ItemTable, &VectorTable, Option<&GraphFile>) {
+        (&self.0.items, &self.0.vectors, self.0.graph.as_ref())
+    }
+}
+
+fn read_manifest(dir: &Path) -> Result<Manifest, StoreError> {
+    match Manifest::read(dir)? {
+        Some(manifest) => Ok(manifest),
+        None if Ledger::exists(dir) => Err(StoreError::NotPublished { dir: dir.to_owned() }),
+        None => Err(StoreError::NotFound { dir: dir.to_owned() }),
     }
 }

@@ -1,11 +1,27 @@
 //! The one writer of an index: commits to the ledger, publishes generations.
 
+use std::collections::HashSet;
+use std::fs;
 use std::num::NonZeroUsize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use taiyi_core::ModelId;
 
-use crate::{ContentHash, Entry, LocationRecord, RelativePath, Root, RootId, StoreError};
+use crate::encoding::ContentRecord;
+use crate::fault::{Faults, Step};
+use crate::generation::build;
+use crate::ledger::{Batch, Ledger, State, stored_root_path};
+use crate::lock::{WriterLock, unix_now_s};
+use crate::manifest::{FORMAT_VERSION, LEDGER_NAME, MANIFEST_NAME};
+use crate::publish::{Publisher, readable_manifest, sweep_temporary};
+use crate::{
+    ContentHash, Entry, FailureKind, LocationRecord, LocationState, RelativePath, Root, RootId, StoreError,
+};
+
+/// Locations moved or removed in one batch.
+const BATCH_LOCATIONS: usize = 4096;
 
 /// How the nearest-neighbour graph is built, and from when on there is one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,82 +112,516 @@ pub struct PublishedGeneration {
     pub graph_rows: u64,
 }
 
-/// The one writer of an index. All methods may be called from many threads.
+/// The one writer of an index. All methods may be called from many threads; those that change something
+/// wait for each other.
 #[derive(Debug)]
 pub struct Writer {
+    dir: PathBuf,
     model: ModelId,
+    epoch: u64,
+    rebuilding: AtomicBool,
+    graph: GraphOptions,
+    threads: NonZeroUsize,
+    ledger: Ledger,
+    /// Locked by whatever changes the ledger, from reading to syncing.
+    state: Mutex<State>,
+    faults: Faults,
+    // Last, so that the lock goes after the ledger is closed.
+    _lock: WriterLock,
 }
 
-#[allow(clippy::todo, unused_variables, missing_docs)]
+/// How the model asked for and the model of the ledger go together.
+enum Opening {
+    Continue(ModelId),
+    Rebuild(ModelId),
+    AnyModel,
+}
+
 impl Writer {
+    /// Opens the index in `dir` for writing, or makes one. A rebuild that was interrupted goes on, if it
+    /// was one to this model.
+    ///
+    /// # Errors
+    /// `Busy` when another process writes, `Incompatible` when the index holds embeddings of another
+    /// model, `NewerFormat`, `Corrupt`, `Io`, and `InvalidArgument` for impossible graph options.
     pub fn open(dir: &Path, options: WriterOptions) -> Result<Self, StoreError> {
-        todo!()
+        Self::open_as(dir, Opening::Continue(options.model), options.graph, options.threads)
     }
+
+    /// Opens the index in `dir` to embed everything anew, with the same model or another. What was known
+    /// stays searchable until [`finish_rebuild`](Self::finish_rebuild) and a publication. A rebuild
+    /// to this model that was interrupted goes on where it was. A damaged ledger is replaced.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), but never `Incompatible`.
     pub fn open_for_rebuild(dir: &Path, options: WriterOptions) -> Result<Self, StoreError> {
-        todo!()
+        Self::open_as(dir, Opening::Rebuild(options.model), options.graph, options.threads)
     }
+
+    /// Opens an index that exists, whatever its model: to remove from it, or to publish again.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), and `NotFound` when there is no index.
     pub fn open_any_model(
         dir: &Path,
         graph: GraphOptions,
         threads: NonZeroUsize,
     ) -> Result<Self, StoreError> {
-        todo!()
+        if !Ledger::exists(dir) && !dir.join(MANIFEST_NAME).exists() {
+            return Err(StoreError::NotFound { dir: dir.to_owned() });
+        }
+        Self::open_as(dir, Opening::AnyModel, graph, threads)
     }
+
+    fn open_as(
+        dir: &Path,
+        opening: Opening,
+        graph: GraphOptions,
+        threads: NonZeroUsize,
+    ) -> Result<Self, StoreError> {
+        build::check_options(&graph)?;
+        if let Opening::Continue(model) | Opening::Rebuild(model) = &opening
+            && (model.dimension == 0 || model.dimension > 1 << 20)
+        {
+            return Err(StoreError::InvalidArgument(format!("{model} cannot be indexed")));
+        }
+        fs::create_dir_all(dir).map_err(|e| StoreError::io(dir, e))?;
+        let lock = WriterLock::acquire(dir)?;
+        sweep_temporary(dir);
+        let (ledger, state) = open_ledger(dir, &opening)?;
+        let writer = Self {
+            dir: dir.to_owned(),
+            model: state.model.clone(),
+            epoch: state.epoch,
+            rebuilding: AtomicBool::new(state.rebuilding),
+            graph,
+            threads,
+            ledger,
+            state: Mutex::new(state),
+            faults: Faults::default(),
+            _lock: lock,
+        };
+        Ok(writer)
+    }
+
+    /// The model whose embeddings this writer takes.
+    #[must_use]
     pub fn model(&self) -> &ModelId {
         &self.model
     }
+
+    /// Whether a rebuild is under way.
+    #[must_use]
     pub fn is_rebuilding(&self) -> bool {
-        todo!()
+        self.rebuilding.load(Ordering::Acquire)
     }
+
+    /// The roots, in the order they were added.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
     pub fn roots(&self) -> Result<Vec<Root>, StoreError> {
-        todo!()
+        self.ledger.roots()
     }
+
+    /// Adds a root; a path that is one already keeps its name.
+    ///
+    /// # Errors
+    /// `InvalidArgument` when the path is not absolute; when the ledger cannot be written.
     pub fn add_root(&self, path: &Path) -> Result<RootId, StoreError> {
-        todo!()
+        if !path.is_absolute() {
+            return Err(StoreError::InvalidArgument(format!("the root {} is not absolute", path.display())));
+        }
+        let stored = stored_root_path(path)?;
+        let mut state = self.lock_state();
+        if let Some(root) = self.ledger.roots()?.into_iter().find(|root| root.path == path) {
+            return Ok(root.id);
+        }
+        let id = RootId(state.next_root);
+        state.next_root = state
+            .next_root
+            .checked_add(1)
+            .ok_or_else(|| StoreError::InvalidArgument("the index has had too many roots".to_owned()))?;
+        let mut batch = Batch::default();
+        batch.put_root(id, stored);
+        self.apply(&mut state, batch)?;
+        Ok(id)
     }
+
+    /// Moves all locations of `child` (a folder below `parent`) under `parent`, and forgets `child`.
+    /// Where both know a file, what `parent` knows stays. Interrupted, it can be called again.
+    ///
+    /// # Errors
+    /// `InvalidArgument` when one is no root or they do not lie so; when the ledger fails.
     pub fn merge_root(&self, child: RootId, parent: RootId) -> Result<(), StoreError> {
-        todo!()
+        let mut state = self.lock_state();
+        let roots = self.ledger.roots()?;
+        let path_of = |id: RootId| {
+            let root = roots.iter().find(|root| root.id == id);
+            root.map(|root| &root.path).ok_or_else(|| no_such_root(id))
+        };
+        let (child_path, parent_path) = (path_of(child)?, path_of(parent)?);
+        let prefix = child_path.strip_prefix(parent_path).ok().and_then(|p| RelativePath::from_path(p).ok());
+        let prefix = prefix.ok_or_else(|| {
+            let (child, parent) = (child_path.display(), parent_path.display());
+            StoreError::InvalidArgument(format!("{child} is not a folder below {parent}"))
+        })?;
+        loop {
+            let mut batch = Batch::default();
+            let mut moved = 0;
+            for location in self.ledger.locations(child, None).take(BATCH_LOCATIONS) {
+                let (path, record) = location?;
+                let target = path.below(&prefix);
+                if self.ledger.location(parent, &target)?.is_none() {
+                    batch.put_location(parent, &target, &record);
+                }
+                batch.remove_location(child, &path);
+                moved += 1;
+            }
+            if moved < BATCH_LOCATIONS {
+                batch.remove_root(child);
+                return self.apply(&mut state, batch);
+            }
+            self.apply(&mut state, batch)?;
+        }
     }
-    /// How many locations went with it.
+
+    /// Forgets a root with all its locations; their number. Interrupted, it can be called again.
+    ///
+    /// # Errors
+    /// `InvalidArgument` when there is no such root; when the ledger fails.
     pub fn remove_root(&self, root: RootId) -> Result<u64, StoreError> {
-        todo!()
+        let mut state = self.lock_state();
+        if !self.ledger.roots()?.iter().any(|r| r.id == root) {
+            return Err(no_such_root(root));
+        }
+        let mut total = 0;
+        loop {
+            let mut batch = Batch::default();
+            let mut removed = 0;
+            for location in self.ledger.locations(root, None).take(BATCH_LOCATIONS) {
+                batch.remove_location(root, &location?.0);
+                removed += 1;
+            }
+            total += removed as u64;
+            if removed < BATCH_LOCATIONS {
+                batch.remove_root(root);
+                self.apply(&mut state, batch)?;
+                return Ok(total);
+            }
+            self.apply(&mut state, batch)?;
+        }
     }
+
+    /// What is known of a file.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
     pub fn location(&self, root: RootId, path: &RelativePath) -> Result<Option<LocationRecord>, StoreError> {
-        todo!()
+        self.ledger.location(root, path)
     }
-    /// Whether the record still holds under the present model: false when its content is yet to be
+
+    /// Whether a record still holds, its file being unchanged: false when its content is yet to be
     /// embedded anew by a rebuild. Does not look at the file.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
     pub fn is_current(&self, record: &LocationRecord) -> Result<bool, StoreError> {
-        todo!()
+        match &record.state {
+            LocationState::Indexed(hash) => self.knows_content(hash),
+            // Another model may take what this one would not.
+            LocationState::Failed(failure) => {
+                Ok(!(self.is_rebuilding() && failure.kind == FailureKind::Encoder))
+            }
+            LocationState::Ignored => Ok(true),
+        }
     }
+
+    /// Whether the content has an embedding of the present model.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
     pub fn knows_content(&self, hash: &ContentHash) -> Result<bool, StoreError> {
-        todo!()
+        Ok(self.ledger.content_epoch(hash)? == Some(self.epoch))
     }
+
+    /// Takes note of files: all of the entries or none, and durably once this returns.
+    ///
+    /// A content that has its embedding already keeps it, so the rows of a generation never disagree with
+    /// the ledger.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for an unknown root, an embedding of another dimension, or a reused content that
+    /// is not known; when the ledger cannot be written.
     pub fn commit(&self, entries: &[Entry]) -> Result<(), StoreError> {
-        todo!()
+        let mut state = self.lock_state();
+        let roots: HashSet<RootId> = self.ledger.roots()?.into_iter().map(|root| root.id).collect();
+        let mut in_batch = HashSet::new();
+        let mut batch = Batch::default();
+        for entry in entries {
+            let (root, path, stamp, found) = match entry {
+                Entry::Embedded { root, path, stamp, hash, metadata, embedding } => {
+                    if embedding.dimension() != self.model.dimension {
+                        return Err(StoreError::InvalidArgument(format!(
+                            "an embedding of {} components does not go into an index of {}",
+                            embedding.dimension(),
+                            self.model
+                        )));
+                    }
+                    if in_batch.insert(*hash) && !self.knows_content(hash)? {
+                        let record = ContentRecord { epoch: self.epoch, metadata: metadata.clone() };
+                        batch.put_content(hash, &record, embedding);
+                    }
+                    (root, path, stamp, LocationState::Indexed(*hash))
+                }
+                Entry::Reused { root, path, stamp, hash } => {
+                    if !in_batch.contains(hash) && !self.knows_content(hash)? {
+                        return Err(StoreError::InvalidArgument(format!(
+                            "{path:?} reuses the content {hash}, which the index does not know"
+                        )));
+                    }
+                    (root, path, stamp, LocationState::Indexed(*hash))
+                }
+                Entry::Failed { root, path, stamp, failure } => {
+                    (root, path, stamp, LocationState::Failed(failure.clone()))
+                }
+                Entry::Ignored { root, path, stamp } => (root, path, stamp, LocationState::Ignored),
+            };
+            if !roots.contains(root) {
+                return Err(no_such_root(*root));
+            }
+            batch.put_location(*root, path, &LocationRecord { stamp: *stamp, state: found });
+        }
+        if entries.is_empty() { Ok(()) } else { self.apply(&mut state, batch) }
     }
+
+    /// Locations under a root in the order of their bytes, or only those at and below one path.
     pub fn locations(
         &self,
         root: RootId,
         below: Option<&RelativePath>,
     ) -> impl Iterator<Item = Result<(RelativePath, LocationRecord), StoreError>> + use<> {
-        std::iter::empty()
+        self.ledger.locations(root, below)
     }
+
+    /// Forgets files. Their contents stay known until a publication finds them nowhere else.
+    ///
+    /// # Errors
+    /// When the ledger cannot be written.
     pub fn remove_locations(&self, root: RootId, paths: &[RelativePath]) -> Result<(), StoreError> {
-        todo!()
+        let mut state = self.lock_state();
+        for paths in paths.chunks(BATCH_LOCATIONS) {
+            let mut batch = Batch::default();
+            for path in paths {
+                batch.remove_location(root, path);
+            }
+            self.apply(&mut state, batch)?;
+        }
+        Ok(())
     }
-    /// Locations dropped, because the rebuild never came by them.
+
+    /// Ends a rebuild that has been through all files: contents that it did not come by are forgotten,
+    /// and so are the locations that still have them. The number of those locations; 0 when no rebuild
+    /// is under way. Interrupted, it can be called again.
+    ///
+    /// # Errors
+    /// When the ledger cannot be written.
     pub fn finish_rebuild(&self) -> Result<u64, StoreError> {
-        todo!()
+        let mut state = self.lock_state();
+        if !state.rebuilding {
+            return Ok(0);
+        }
+        let mut dropped = 0;
+        for root in self.ledger.roots()? {
+            let mut stale = Vec::new();
+            for location in self.ledger.locations(root.id, None) {
+                let (path, record) = location?;
+                if let LocationState::Indexed(hash) = record.state
+                    && !self.knows_content(&hash)?
+                {
+                    stale.push(path);
+                }
+            }
+            dropped += stale.len() as u64;
+            for paths in stale.chunks(BATCH_LOCATIONS) {
+                let mut batch = Batch::default();
+                for path in paths {
+                    batch.remove_location(root.id, path);
+                }
+                self.apply(&mut state, batch)?;
+            }
+        }
+        let mut stale = Vec::new();
+        for content in self.ledger.contents() {
+            let (hash, record) = content?;
+            if record.epoch != self.epoch {
+                stale.push(hash);
+            }
+        }
+        for hashes in stale.chunks(BATCH_LOCATIONS) {
+            let mut batch = Batch::default();
+            for hash in hashes {
+                batch.remove_content(hash);
+            }
+            self.apply(&mut state, batch)?;
+        }
+        state.rebuilding = false;
+        self.apply(&mut state, Batch::default())?;
+        self.rebuilding.store(false, Ordering::Release);
+        Ok(dropped)
     }
+
+    /// Whether a publication would change what readers see, as after a crash between committing and
+    /// publishing, or when a file of the published generation is missing.
+    ///
+    /// # Errors
+    /// When the manifest is of a newer format, or cannot be read for another reason than damage.
     pub fn has_unpublished_changes(&self) -> Result<bool, StoreError> {
-        todo!()
+        let Some(manifest) = readable_manifest(&self.dir)? else { return Ok(true) };
+        let intact = manifest
+            .files(&self.dir)
+            .all(|(path, sum)| fs::metadata(path).is_ok_and(|file| file.len() == sum.bytes));
+        Ok(!intact || !manifest.is_of(&self.lock_state()))
     }
+
+    /// Makes what was committed visible to readers. Commits of other threads wait until it is done.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read or the generation cannot be written; what was published before
+    /// stays then.
     pub fn publish(
         &self,
         options: &PublishOptions,
         progress: &mut dyn FnMut(PublishProgress),
     ) -> Result<Published, StoreError> {
-        todo!()
+        let mut state = self.lock_state();
+        let publisher = Publisher {
+            dir: &self.dir,
+            ledger: &self.ledger,
+            faults: &self.faults,
+            graph: self.graph,
+            threads: self.threads,
+            dimension: self.model.dimension,
+        };
+        publisher.publish(&mut state, options, progress)
     }
+
+    fn lock_state(&self) -> MutexGuard<'_, State> {
+        // A panic leaves the state no further than the ledger may be, which is what matters of it.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Applies a batch as one more change, durably.
+    fn apply(&self, state: &mut State, mut batch: Batch) -> Result<(), StoreError> {
+        // Counted even if applying fails: a number skipped costs nothing, one used twice would hide a change.
+        state.change += 1;
+        batch.put_state(state);
+        self.faults.pass(Step::Apply)?;
+        self.ledger.apply(batch)?;
+        self.faults.pass(Step::Sync)?;
+        self.ledger.sync()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn set_faults(&mut self, hook: crate::fault::Hook) {
+        self.faults = Faults { hook: Some(hook) };
+    }
+
+    #[cfg(test)]
+    pub(crate) fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+}
+
+fn no_such_root(id: RootId) -> StoreError {
+    StoreError::InvalidArgument(format!("the index has no root {}", id.get()))
+}
+
+fn open_ledger(dir: &Path, opening: &Opening) -> Result<(Ledger, State), StoreError> {
+    let published = dir.join(MANIFEST_NAME).exists();
+    let lost = published && !Ledger::exists(dir);
+    let opened = if lost {
+        Err(StoreError::ledger(&dir.join(LEDGER_NAME), "it is missing"))
+    } else {
+        Ledger::open(dir).and_then(|ledger| {
+            let state = ledger.state()?;
+            Ok((ledger, state))
+        })
+    };
+    let (ledger, state) = match (opened, opening) {
+        (Err(StoreError::Corrupt { what, .. }), Opening::Rebuild(_)) => {
+            tracing::warn!("the ledger is given up: {what}");
+            discard_ledger(dir)?;
+            let ledger = Ledger::open(dir)?;
+            let state = ledger.state()?;
+            (ledger, state)
+        }
+        (opened, _) => opened?,
+    };
+    let mut state = match (state, opening) {
+        (Some(state), _) => state,
+        (None, Opening::Continue(model) | Opening::Rebuild(model)) => {
+            // What was published before the ledger was lost stays until everything is embedded anew.
+            let state = new_state(dir, model.clone(), published);
+            write_state(&ledger, &state)?;
+            return Ok((ledger, state));
+        }
+        (None, Opening::AnyModel) => return Err(StoreError::NotFound { dir: dir.to_owned() }),
+    };
+    let (model, rebuild) = match opening {
+        Opening::AnyModel => return Ok((ledger, state)),
+        Opening::Continue(model) => (model, false),
+        Opening::Rebuild(model) => (model, true),
+    };
+    let is_same = state.model.is_same_model(model);
+    let is_empty = || ledger.contents().next().transpose().map(|first| first.is_none());
+    if !is_same && !rebuild && !is_empty()? {
+        return Err(StoreError::Incompatible {
+            dir: dir.to_owned(),
+            found: state.model.to_string(),
+            found_name: state.model.name.clone(),
+            wanted: model.to_string(),
+        });
+    }
+    let goes_on = is_same && (state.rebuilding || !rebuild);
+    if !goes_on {
+        state.rebuilding = !is_empty()?;
+        state.epoch += 1;
+        state.change += 1;
+    }
+    if !goes_on || state.model != *model {
+        // The name is only a label, and the newest one is the one to show.
+        state.model = model.clone();
+        write_state(&ledger, &state)?;
+    }
+    Ok((ledger, state))
+}
+
+/// Sets a damaged ledger aside rather than deleting it: someone may want to look at it.
+fn discard_ledger(dir: &Path) -> Result<(), StoreError> {
+    let (from, to) = (dir.join(LEDGER_NAME), dir.join("ledger.damaged"));
+    if !from.exists() {
+        return Ok(());
+    }
+    if to.exists() {
+        fs::remove_dir_all(&to).map_err(|e| StoreError::io(&to, e))?;
+    }
+    fs::rename(&from, &to).map_err(|e| StoreError::io(&from, e))
+}
+
+fn new_state(dir: &Path, model: ModelId, rebuilding: bool) -> State {
+    // Not secret, only different from that of any other ledger in this place.
+    let mut seed = blake3::Hasher::new();
+    seed.update(&std::process::id().to_le_bytes());
+    seed.update(&unix_now_s().to_le_bytes());
+    seed.update(format!("{:?} {:?}", std::time::Instant::now(), dir).as_bytes());
+    let id = seed.finalize().to_hex().chars().take(32).collect();
+    State { format: FORMAT_VERSION, id, model, epoch: 1, rebuilding, change: 0, next_root: 1, generation: 0 }
+}
+
+fn write_state(ledger: &Ledger, state: &State) -> Result<(), StoreError> {
+    let mut batch = Batch::default();
+    batch.put_state(state);
+    ledger.apply(batch)?;
+    ledger.sync()
 }

@@ -1,0 +1,512 @@
+//! Publishing: from the ledger to a generation that readers see.
+//!
+//! The order is what makes it safe: files are written under `gen-N.tmp` and synced, the folder gets its
+//! name, the new manifest is synced beside the old one and replaces it; only then is anything deleted,
+//! and never what the manifest before names, since a reader may be opening just that.
+//!
+//! Rows keep their numbers from one generation to the next, so vectors and graph of earlier ones are
+//! referenced again: a publication writes the item table, the vectors of new rows, and a graph only when
+//! too many rows lie outside of it. Small parts at the end are merged into the new one, so that their
+//! number grows with the logarithm of the rows.
+
+use std::collections::HashSet;
+use std::fs;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+use crate::collect::{Collected, CollectedContent, collect};
+use crate::durable;
+use crate::fault::{Faults, Step};
+use crate::generation::graph::GraphFile;
+use crate::generation::items::{ItemRow, ItemSource, ItemTable, LiveItem};
+use crate::generation::vectors::{VectorTable, VectorWriter};
+use crate::generation::{build, graph, items};
+use crate::ledger::{Batch, Ledger, State};
+use crate::lock::unix_now_s;
+use crate::manifest::{GraphEntry, Manifest, PartEntry, VECTORS_NAME, generation_dir, parse_generation_name};
+use crate::{
+    GraphOptions, PublishOptions, PublishProgress, PublishStep, Published, PublishedGeneration, Root,
+    StoreError,
+};
+
+/// Records between two reports of progress.
+const REPORT_EVERY: u64 = 4096;
+/// Contents forgotten in one batch.
+const FORGET_BATCH: usize = 1000;
+
+/// What a publication works with; the caller holds the ledger's state locked.
+pub(crate) struct Publisher<'a> {
+    pub(crate) dir: &'a Path,
+    pub(crate) ledger: &'a Ledger,
+    pub(crate) faults: &'a Faults,
+    pub(crate) graph: GraphOptions,
+    pub(crate) threads: NonZeroUsize,
+    pub(crate) dimension: usize,
+}
+
+/// The published generation, opened to be built upon.
+struct Previous {
+    manifest: Manifest,
+    items: ItemTable,
+    vectors: VectorTable,
+    /// Whether its graph, if it has one, can be used again.
+    graph_intact: bool,
+}
+
+/// Why an attempt at publishing ended.
+enum Failure {
+    /// Something of the previous generation is damaged: begin again from the ledger alone.
+    PreviousDamaged(StoreError),
+    Other(StoreError),
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Other(error)
+    }
+}
+
+/// Which content every row has.
+struct RowPlan<'a> {
+    collected: &'a Collected,
+    previous: Option<&'a ItemTable>,
+    rows: Vec<Option<u32>>,
+}
+
+impl RowPlan<'_> {
+    fn content(&self, row: u32) -> Option<&CollectedContent> {
+        let index = (*self.rows.get(row as usize)?)?;
+        self.collected.contents.get(index as usize)
+    }
+}
+
+impl ItemSource for RowPlan<'_> {
+    fn rows(&self) -> u32 {
+        self.rows.len() as u32
+    }
+
+    fn row(&self, row: u32) -> ItemRow<'_> {
+        match self.content(row) {
+            Some(content) => ItemRow {
+                hash: content.hash,
+                live: Some(LiveItem {
+                    time: content.time,
+                    metadata: self.collected.metadata(content),
+                    location_count: content.location_count,
+                    locations: self.collected.locations(content),
+                }),
+            },
+            None => {
+                let hash = self.previous.and_then(|items| items.hash(row));
+                ItemRow { hash: hash.unwrap_or(crate::ContentHash([0; 32])), live: None }
+            }
+        }
+    }
+
+    fn roots(&self) -> &[Root] {
+        &self.collected.roots
+    }
+
+    fn location_count(&self) -> usize {
+        self.collected.location_count
+    }
+
+    fn failure_count(&self) -> usize {
+        self.collected.failure_count
+    }
+
+    fn failures(&self) -> &[u8] {
+        &self.collected.failures
+    }
+}
+
+impl Manifest {
+    pub(crate) fn summary(&self) -> PublishedGeneration {
+        PublishedGeneration {
+            generation: self.generation,
+            rows: self.live_rows,
+            locations: self.locations,
+            failures: self.failures,
+            graph_rows: self.graph.as_ref().map_or(0, |g| g.rows),
+        }
+    }
+
+    /// Whether this was made from the ledger as it is.
+    pub(crate) fn is_of(&self, state: &State) -> bool {
+        self.ledger == state.id && self.epoch == state.epoch && self.change == state.change
+    }
+}
+
+/// The manifest as far as it can be read: what cannot be is replaced by the next publication.
+pub(crate) fn readable_manifest(dir: &Path) -> Result<Option<Manifest>, StoreError> {
+    match Manifest::read(dir) {
+        Err(StoreError::Corrupt { what, .. }) => {
+            tracing::warn!("the manifest is damaged ({what}) and will be replaced");
+            Ok(None)
+        }
+        read => read,
+    }
+}
+
+impl Publisher<'_> {
+    /// Publishes the ledger as it is.
+    pub(crate) fn publish(
+        &self,
+        state: &mut State,
+        options: &PublishOptions,
+        progress: &mut dyn FnMut(PublishProgress),
+    ) -> Result<Published, StoreError> {
+        let current = readable_manifest(self.dir)?;
+        let is_same_build = |m: &Manifest| m.ledger == state.id && m.epoch == state.epoch;
+        if state.rebuilding && current.as_ref().is_some_and(|m| !is_same_build(m)) {
+            return Ok(Published::HeldBack);
+        }
+        let previous = current.clone().filter(is_same_build).and_then(|m| open_previous(self.dir, m));
+        if let Some(p) = &previous
+            && p.manifest.is_of(state)
+            && p.graph_intact
+            && !options.build_graph
+        {
+            return Ok(Published::Unchanged(p.manifest.summary()));
+        }
+        let mut records = Reporter { step: PublishStep::Collect, progress: &mut *progress };
+        let collected = collect(self.ledger, state.epoch, &mut |done| records.report(done, 0))?;
+        if collected.contents.len() >= u32::MAX as usize {
+            return Err(StoreError::InvalidArgument("an index holds at most 4294967294 contents".into()));
+        }
+        let published = match self.attempt(state, options, &collected, previous, current.as_ref(), progress) {
+            Err(Failure::PreviousDamaged(e)) => {
+                tracing::warn!("publishing everything anew: {e}");
+                self.attempt(state, options, &collected, None, current.as_ref(), progress)
+            }
+            done => done,
+        };
+        let published = published.map_err(|failure| match failure {
+            Failure::PreviousDamaged(e) | Failure::Other(e) => e,
+        })?;
+        if options.build_graph {
+            self.forget(state, &collected.orphans)?;
+        }
+        Ok(published)
+    }
+
+    fn attempt(
+        &self,
+        state: &mut State,
+        options: &PublishOptions,
+        collected: &Collected,
+        previous: Option<Previous>,
+        current: Option<&Manifest>,
+        progress: &mut dyn FnMut(PublishProgress),
+    ) -> Result<Published, Failure> {
+        let (previous, rows) = self.plan_rows(collected, previous, options);
+        let reused_rows = previous.as_ref().map_or(0, |p| p.items.rows());
+        let plan = RowPlan { collected, previous: previous.as_ref().map(|p| &p.items), rows };
+        let old_graph = previous.as_ref().filter(|p| p.graph_intact).and_then(|p| p.manifest.graph.clone());
+        let build_graph = options.build_graph && self.is_graph_due(old_graph.as_ref(), &plan);
+        if let Some(p) = &previous {
+            if p.manifest.is_of(state) && p.graph_intact && !build_graph {
+                return Ok(Published::Unchanged(p.manifest.summary()));
+            }
+            if build_graph {
+                // Hours of walking a graph of damaged vectors would be worth a second of reading.
+                check_parts(self.dir, &p.manifest.vectors)?;
+            }
+        }
+
+        let generation = self.next_generation(state, current)?;
+        let folder = self.dir.join(format!("gen-{generation}.tmp"));
+        let written = (|| {
+            self.faults.pass(Step::Folder)?;
+            fs::create_dir_all(&folder).map_err(|e| StoreError::io(&folder, e))?;
+            let vectors =
+                self.write_vectors(generation, &folder, &plan, reused_rows, previous.as_ref(), progress)?;
+            let graph = if build_graph {
+                self.write_graph(generation, &folder, &vectors, &plan, progress)?.or(old_graph)
+            } else {
+                old_graph
+            };
+            self.faults.pass(Step::Items)?;
+            let rows = plan.rows.len() as u64;
+            progress(PublishProgress { step: PublishStep::Items, done: 0, total: rows });
+            let items = items::write(&folder, &plan)?;
+            progress(PublishProgress { step: PublishStep::Items, done: rows, total: rows });
+            durable::sync_dir(&folder)?;
+            Ok(Manifest {
+                generation,
+                published_s: unix_now_s(),
+                ledger: state.id.clone(),
+                epoch: state.epoch,
+                change: state.change,
+                model: state.model.clone(),
+                rows,
+                live_rows: collected.contents.len() as u64,
+                locations: collected.location_count as u64,
+                failures: collected.failure_count as u64,
+                vectors,
+                items,
+                graph,
+            })
+        })();
+        let manifest = match written {
+            Ok(manifest) => manifest,
+            Err(e) => {
+                // On a full disk, half a generation is in the way of everything else.
+                let _ = fs::remove_dir_all(&folder);
+                return Err(e);
+            }
+        };
+        self.faults.pass(Step::RenameFolder)?;
+        durable::rename(&folder, &generation_dir(self.dir, generation))?;
+        self.faults.pass(Step::WriteManifest)?;
+        manifest.prepare(self.dir)?;
+        self.faults.pass(Step::RenameManifest)?;
+        Manifest::commit(self.dir)?;
+        self.faults.pass(Step::Sweep)?;
+        sweep(self.dir, &[Some(&manifest), current]);
+        Ok(Published::New(manifest.summary()))
+    }
+
+    /// Gives rows to contents. Without a previous generation, or when too much of it is removed, all rows
+    /// are new.
+    fn plan_rows(
+        &self,
+        collected: &Collected,
+        previous: Option<Previous>,
+        options: &PublishOptions,
+    ) -> (Option<Previous>, Vec<Option<u32>>) {
+        let all = || (0..collected.contents.len() as u32).map(Some).collect();
+        let Some(previous) = previous else { return (None, all()) };
+        let mut placed = vec![false; collected.contents.len()];
+        let mut rows: Vec<Option<u32>> = Vec::with_capacity(placed.len());
+        for row in 0..previous.items.rows() as u32 {
+            // A removed row stays removed: its content may come back with other bits in its embedding.
+            let hash = previous.items.hash(row).filter(|_| previous.items.is_live(row));
+            let index = hash.and_then(|hash| collected.position(&hash));
+            let first = index.filter(|&i| placed.get_mut(i).is_some_and(|p| !std::mem::replace(p, true)));
+            rows.push(first.map(|i| i as u32));
+        }
+        rows.extend((0u32..).zip(&placed).filter(|(_, placed)| !**placed).map(|(i, _)| Some(i)));
+        let removed = rows.iter().filter(|row| row.is_none()).count();
+        let has_graph = previous.graph_intact && previous.manifest.graph.is_some();
+        // Compaction costs the graph, so with one it waits for a publication that may build another.
+        if removed * 4 > rows.len() && (options.build_graph || !has_graph) || rows.len() >= u32::MAX as usize
+        {
+            return (None, all());
+        }
+        (Some(previous), rows)
+    }
+
+    fn is_graph_due(&self, graph: Option<&GraphEntry>, plan: &RowPlan<'_>) -> bool {
+        let min_rows = self.graph.min_rows as u64;
+        let live = plan.collected.contents.len() as u64;
+        if live < min_rows.max(1) {
+            return false;
+        }
+        let Some(graph) = graph else { return true };
+        let tail = (plan.rows.len() as u64).saturating_sub(graph.rows);
+        let covered = plan.rows.iter().take(graph.rows as usize);
+        let removed = covered.filter(|row| row.is_none()).count() as u64;
+        let removed_since = removed.saturating_sub(graph.rows - graph.live_rows);
+        graph.m != self.graph.m
+            || graph.ef_construction != self.graph.ef_construction
+            || tail > min_rows.max(graph.rows / 4)
+            || removed_since * 5 > graph.live_rows
+    }
+
+    /// A number that no folder ever had, made durable before it is used.
+    fn next_generation(&self, state: &mut State, current: Option<&Manifest>) -> Result<u64, StoreError> {
+        let on_disk = generation_folders(self.dir)?.into_iter().map(|(number, ..)| number);
+        let last = on_disk.chain(current.map(|m| m.generation)).chain([state.generation]).max().unwrap_or(0);
+        state.generation = last + 1;
+        let mut batch = Batch::default();
+        batch.put_state(state);
+        self.ledger.apply(batch)?;
+        self.ledger.sync()?;
+        Ok(state.generation)
+    }
+
+    /// Writes the new rows as a part, and the small parts before it along.
+    fn write_vectors(
+        &self,
+        generation: u64,
+        folder: &Path,
+        plan: &RowPlan<'_>,
+        reused_rows: usize,
+        previous: Option<&Previous>,
+        progress: &mut dyn FnMut(PublishProgress),
+    ) -> Result<Vec<PartEntry>, Failure> {
+        let mut parts = previous.map_or_else(Vec::new, |p| p.manifest.vectors.clone());
+        let new_rows = (plan.rows.len() - reused_rows) as u64;
+        if new_rows == 0 {
+            return Ok(parts);
+        }
+        let mut rows = new_rows;
+        let mut absorbed = Vec::new();
+        while let Some(part) = parts.pop_if(|part| part.rows <= rows * 2) {
+            rows += part.rows;
+            absorbed.push(part);
+        }
+        // A new checksum must not cover up what the old one would reveal.
+        check_parts(self.dir, &absorbed)?;
+        self.faults.pass(Step::Vectors)?;
+        let mut writer = VectorWriter::create(folder, self.dimension, rows)?;
+        let mut reporter = Reporter { step: PublishStep::Vectors, progress };
+        let first_row = plan.rows.len() - rows as usize;
+        for row in first_row..plan.rows.len() {
+            let old = previous.filter(|_| row < reused_rows).and_then(|p| p.vectors.row(row as u32));
+            match (old, plan.content(row as u32)) {
+                (Some(vector), _) => writer.push(vector)?,
+                (None, Some(content)) => {
+                    writer.push(self.ledger.embedding(&content.hash, self.dimension)?.as_slice())?;
+                }
+                (None, None) => writer.push(&vec![0.0; self.dimension])?,
+            }
+            reporter.report((row - first_row + 1) as u64, rows);
+        }
+        parts.push(PartEntry { generation, rows, sum: writer.finish()? });
+        Ok(parts)
+    }
+
+    fn write_graph(
+        &self,
+        generation: u64,
+        folder: &Path,
+        parts: &[PartEntry],
+        plan: &RowPlan<'_>,
+        progress: &mut dyn FnMut(PublishProgress),
+    ) -> Result<Option<GraphEntry>, StoreError> {
+        self.faults.pass(Step::Graph)?;
+        let path = |part: &PartEntry| {
+            let home = if part.generation == generation {
+                folder.to_owned()
+            } else {
+                generation_dir(self.dir, part.generation)
+            };
+            home.join(VECTORS_NAME)
+        };
+        let vectors = VectorTable::open_parts(self.dimension, parts.iter().map(|p| (path(p), p)))?;
+        let is_live = |row: u32| plan.content(row).is_some();
+        let built = build::build(&vectors, &is_live, &self.graph, self.threads, &mut |done, total| {
+            progress(PublishProgress { step: PublishStep::Graph, done, total });
+        });
+        match built {
+            Ok(Some(built)) => Ok(Some(GraphEntry {
+                generation,
+                rows: built.rows as u64,
+                live_rows: plan.collected.contents.len() as u64,
+                metric: "cosine".to_owned(),
+                m: self.graph.m,
+                ef_construction: self.graph.ef_construction,
+                sum: graph::write(folder, &built)?,
+            })),
+            Ok(None) => Ok(None),
+            Err(e) => {
+                // Searching without a graph is slower, and as right as with one.
+                tracing::warn!("{e}");
+                Ok(None)
+            }
+        }
+    }
+
+    /// Drops contents that lie nowhere from the ledger.
+    fn forget(&self, state: &State, orphans: &[crate::ContentHash]) -> Result<(), StoreError> {
+        for hashes in orphans.chunks(FORGET_BATCH) {
+            self.faults.pass(Step::Forget)?;
+            let mut batch = Batch::default();
+            batch.put_state(state);
+            for hash in hashes {
+                batch.remove_content(hash);
+            }
+            self.ledger.apply(batch)?;
+        }
+        if orphans.is_empty() { Ok(()) } else { self.ledger.sync() }
+    }
+}
+
+struct Reporter<'a> {
+    step: PublishStep,
+    progress: &'a mut dyn FnMut(PublishProgress),
+}
+
+impl Reporter<'_> {
+    fn report(&mut self, done: u64, total: u64) {
+        if done.is_multiple_of(REPORT_EVERY) || done == total {
+            (self.progress)(PublishProgress { step: self.step, done, total });
+        }
+    }
+}
+
+/// Opens a published generation to build upon; `None` when it is damaged in any way.
+fn open_previous(dir: &Path, manifest: Manifest) -> Option<Previous> {
+    let opened = ItemTable::open(dir, &manifest)
+        .and_then(|items| {
+            check_sum(items.path(), &manifest.items)?;
+            Ok((items, VectorTable::open(dir, &manifest)?))
+        })
+        .inspect_err(|e| tracing::warn!("publishing everything anew: {e}"));
+    let (items, vectors) = opened.ok()?;
+    let graph_intact = manifest.graph.as_ref().is_none_or(|entry| {
+        GraphFile::open(dir, entry)
+            .and_then(|graph| check_sum(graph.path(), &entry.sum))
+            .inspect_err(|e| tracing::warn!("leaving the graph behind: {e}"))
+            .is_ok()
+    });
+    Some(Previous { manifest, items, vectors, graph_intact })
+}
+
+fn check_parts(dir: &Path, parts: &[PartEntry]) -> Result<(), Failure> {
+    parts.iter().try_for_each(|part| {
+        check_sum(&generation_dir(dir, part.generation).join(VECTORS_NAME), &part.sum)
+            .map_err(Failure::PreviousDamaged)
+    })
+}
+
+fn check_sum(path: &Path, expected: &durable::FileSum) -> Result<(), StoreError> {
+    if durable::sum_file(path, &mut |_| ())? == *expected {
+        Ok(())
+    } else {
+        Err(StoreError::generation(path, "its checksum does not match"))
+    }
+}
+
+/// Folders of generations: number, whether temporary, path.
+fn generation_folders(dir: &Path) -> Result<Vec<(u64, bool, PathBuf)>, StoreError> {
+    let entries = fs::read_dir(dir).map_err(|e| StoreError::io(dir, e))?;
+    Ok(entries
+        .flatten()
+        .filter_map(|entry| {
+            let (number, temporary) = parse_generation_name(entry.file_name().to_str()?)?;
+            Some((number, temporary, entry.path()))
+        })
+        .collect())
+}
+
+/// Deletes what an interrupted publication left; a failure only leaves it for the next time.
+pub(crate) fn sweep_temporary(dir: &Path) {
+    for (_, temporary, path) in generation_folders(dir).unwrap_or_default() {
+        if temporary && let Err(e) = fs::remove_dir_all(&path) {
+            tracing::debug!("{}: {e}", path.display());
+        }
+    }
+}
+
+/// Deletes generation files that none of the manifests names; a failure (Windows does not delete what a
+/// reader has mapped) only leaves them for the next time.
+fn sweep(dir: &Path, manifests: &[Option<&Manifest>]) {
+    sweep_temporary(dir);
+    let kept: HashSet<PathBuf> =
+        manifests.iter().flatten().flat_map(|m| m.files(dir)).map(|(path, _)| path).collect();
+    for (_, _, folder) in generation_folders(dir).unwrap_or_default() {
+        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
+            if !kept.contains(&entry.path())
+                && let Err(e) = fs::remove_file(entry.path())
+            {
+                tracing::debug!("{}: {e}", entry.path().display());
+            }
+        }
+        if fs::read_dir(&folder).is_ok_and(|mut files| files.next().is_none()) {
+            let _ = fs::remove_dir(&folder);
+        }
+    }
+}

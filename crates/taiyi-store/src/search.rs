@@ -1,0 +1,5 @@
+//! Nearest neighbours: by looking at every row, or by walking the graph.
+
+pub(crate) mod exact;
+pub(crate) mod top_k;
+pub(crate) mod walk;
