@@ -5,7 +5,11 @@ use std::path::{Path, PathBuf};
 
 use taiyi_core::ModelId;
 
-use crate::{ImageTower, ModelError, TextTower};
+use crate::config::{PreprocessConfig, TextConfig, VisionConfig};
+use crate::identity::{self, Identity};
+use crate::towers::{bert, vit};
+use crate::weights::WeightFile;
+use crate::{ImageTower, ModelError, TextTower, tokenizer};
 
 /// How a tower runs.
 #[derive(Clone, Copy, Debug)]
@@ -20,6 +24,27 @@ pub struct TowerOptions {
 pub struct ModelFolder {
     dir: PathBuf,
     dimension: usize,
+    text: TextParts,
+    image: ImageParts,
+}
+
+/// `text/`
+#[derive(Debug)]
+struct TextParts {
+    config_path: PathBuf,
+    config: TextConfig,
+    vocabulary: PathBuf,
+    weights: WeightFile,
+}
+
+/// `image/`
+#[derive(Debug)]
+struct ImageParts {
+    config_path: PathBuf,
+    config: VisionConfig,
+    preprocess_path: PathBuf,
+    preprocess: PreprocessConfig,
+    weights: WeightFile,
 }
 
 impl ModelFolder {
@@ -28,10 +53,28 @@ impl ModelFolder {
     /// # Errors
     /// When a file is missing, damaged or of another kind of model, or when both towers do not share a space.
     pub fn open(dir: &Path) -> Result<Self, ModelError> {
-        if !dir.is_dir() {
-            return Err(ModelError::NotFound(format!("there is no model folder {}", dir.display())));
+        for folder in [dir.to_owned(), dir.join("text"), dir.join("image")] {
+            if !folder.is_dir() {
+                return Err(ModelError::NotFound(format!(
+                    "there is no folder {}: a model folder has text/ and image/, each with config.json and \
+                     model.safetensors or pytorch_model.bin, and text/ with vocab.txt",
+                    folder.display()
+                )));
+            }
         }
-        Ok(Self { dir: dir.to_owned(), dimension: 512 })
+        let (text, text_dimension) = open_text(&dir.join("text"))?;
+        let (image, dimension) = open_image(&dir.join("image"))?;
+        if text_dimension != dimension {
+            return Err(ModelError::mismatch(
+                text.weights.path(),
+                format!(
+                    "texts become {text_dimension} components, pictures by {} become {dimension}: these towers \
+                     do not belong together",
+                    image.weights.path().display()
+                ),
+            ));
+        }
+        Ok(Self { dir: dir.to_owned(), dimension, text, image })
     }
 
     /// The folder.
@@ -53,8 +96,8 @@ impl ModelFolder {
     /// # Errors
     /// When the weights cannot be read.
     pub fn id(&self, name: &str, cache_dir: Option<&Path>) -> Result<ModelId, ModelError> {
-        let _ = cache_dir;
-        Ok(ModelId { name: name.to_owned(), weights: String::new(), dimension: self.dimension })
+        let weights = identity::remembered(cache_dir, &self.files(), || self.identity())?;
+        Ok(ModelId { name: name.to_owned(), weights, dimension: self.dimension })
     }
 
     /// Loads the text tower.
@@ -62,7 +105,8 @@ impl ModelFolder {
     /// # Errors
     /// When its files cannot be read.
     pub fn text_tower(&self, options: &TowerOptions) -> Result<TextTower, ModelError> {
-        TextTower::load(&self.dir, options)
+        let TextParts { config, vocabulary, weights, .. } = &self.text;
+        TextTower::load(config, vocabulary, weights, self.dimension, options)
     }
 
     /// Loads the image tower.
@@ -70,6 +114,76 @@ impl ModelFolder {
     /// # Errors
     /// When its files cannot be read.
     pub fn image_tower(&self, options: &TowerOptions) -> Result<ImageTower, ModelError> {
-        ImageTower::load(&self.dir, options)
+        let ImageParts { config, preprocess, weights, .. } = &self.image;
+        ImageTower::load(config, preprocess, weights, self.dimension, options)
+    }
+
+    /// Every file that the identity depends on.
+    fn files(&self) -> [&Path; 6] {
+        [
+            &self.text.config_path,
+            &self.text.vocabulary,
+            self.text.weights.path(),
+            &self.image.config_path,
+            &self.image.preprocess_path,
+            self.image.weights.path(),
+        ]
+    }
+
+    fn identity(&self) -> Result<String, ModelError> {
+        let mut identity = Identity::new();
+        identity.text("text: bert, pooler, classifier");
+        identity.layers(&self.text.config.layers);
+        identity.number(self.text.config.positions as u64);
+        tokenizer::describe(&self.text.vocabulary, &mut |bytes| identity.bytes(bytes))?;
+        identity.tensors(&self.text.weights, bert::tensors(&self.text.config, self.dimension))?;
+        identity.text("image: clip vision, projection");
+        identity.layers(&self.image.config.layers);
+        identity.number(u64::from(self.image.config.side));
+        identity.number(u64::from(self.image.config.patch));
+        identity.preprocessing(&self.image.preprocess);
+        identity.tensors(&self.image.weights, vit::tensors(&self.image.config, self.dimension))?;
+        Ok(identity.finish())
+    }
+}
+
+fn open_text(dir: &Path) -> Result<(TextParts, usize), ModelError> {
+    let config_path = dir.join("config.json");
+    let config = TextConfig::read(&config_path)?;
+    let vocabulary = tokenizer::file_in(dir)?;
+    let weights = WeightFile::open_in(dir)?;
+    let dimension = first_side(&weights, bert::CLASSIFIER)?;
+    weights.check(&bert::tensors(&config, dimension))?;
+    Ok((TextParts { config_path, config, vocabulary, weights }, dimension))
+}
+
+fn open_image(dir: &Path) -> Result<(ImageParts, usize), ModelError> {
+    let config_path = dir.join("config.json");
+    let config = VisionConfig::read(&config_path)?;
+    let preprocess_path = dir.join("preprocessor_config.json");
+    let preprocess = PreprocessConfig::read(&preprocess_path, config.side)?;
+    let weights = WeightFile::open_in(dir)?;
+    let dimension = first_side(&weights, vit::PROJECTION)?;
+    if let Some(told) = config.projection
+        && told != dimension
+    {
+        return Err(ModelError::mismatch(
+            weights.path(),
+            format!("{} makes {dimension} components, projection_dim is {told}", vit::PROJECTION),
+        ));
+    }
+    weights.check(&vit::tensors(&config, dimension))?;
+    Ok((ImageParts { config_path, config, preprocess_path, preprocess, weights }, dimension))
+}
+
+/// The embedding's size, by the tensor that makes it.
+fn first_side(weights: &WeightFile, name: &str) -> Result<usize, ModelError> {
+    match weights.shape(name).as_deref() {
+        Some([side, _]) if *side > 0 => Ok(*side),
+        Some(shape) => Err(ModelError::mismatch(
+            weights.path(),
+            format!("tensor {name} has shape {shape:?}, expected [dimension, hidden_size]"),
+        )),
+        None => Err(ModelError::mismatch(weights.path(), format!("tensor {name} is missing"))),
     }
 }

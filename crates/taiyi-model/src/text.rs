@@ -1,10 +1,24 @@
 //! The text tower: prompts to embeddings.
 
-use std::path::Path;
+use std::ops::Range;
+use std::path::PathBuf;
 
+use candle_core::{DType, Device};
+use candle_nn::VarBuilder;
 use taiyi_core::{Embedding, EncodeError, TextEncoder};
 
-use crate::{ModelError, TowerOptions};
+use crate::config::TextConfig;
+use crate::tokenizer::Tokenizer;
+use crate::towers::bert::{self, Bert};
+use crate::weights::{WeightFile, plain};
+use crate::workers::Workers;
+use crate::{ModelError, TowerOptions, embeddings};
+
+/// Texts that run through the tower together, at most.
+const BATCH_TEXTS: usize = 32;
+/// Tokens that run through the tower together, at most, unless one text alone has more: attention takes
+/// memory by the square of the length.
+const BATCH_TOKENS: usize = 2048;
 
 /// A prompt as the tower takes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,14 +30,29 @@ pub struct Tokens {
 }
 
 /// A loaded text tower.
-#[derive(Debug)]
 pub struct TextTower {
+    path: PathBuf,
+    tokenizer: Tokenizer,
+    bert: Bert,
     dimension: usize,
+    workers: Workers,
 }
 
 impl TextTower {
-    pub(crate) fn load(dir: &Path, _options: &TowerOptions) -> Result<Self, ModelError> {
-        Err(ModelError::config(dir, "text towers cannot be loaded yet"))
+    pub(crate) fn load(
+        config: &TextConfig,
+        vocabulary: &std::path::Path,
+        weights: &WeightFile,
+        dimension: usize,
+        options: &TowerOptions,
+    ) -> Result<Self, ModelError> {
+        let tokenizer = Tokenizer::read(vocabulary, config.vocabulary, config.positions)?;
+        let tensors = weights.load(&bert::tensors(config, dimension))?;
+        let vb = VarBuilder::from_backend(Box::new(tensors), DType::F32, Device::Cpu);
+        let bert = Bert::load(&vb, config, dimension)
+            .map_err(|error| ModelError::mismatch(weights.path(), plain(&error)))?;
+        let workers = Workers::new(options.threads, weights.path())?;
+        Ok(Self { path: weights.path().to_owned(), tokenizer, bert, dimension, workers })
     }
 
     /// Splits `text` into tokens, at most [`max_tokens`](Self::max_tokens).
@@ -31,14 +60,65 @@ impl TextTower {
     /// # Errors
     /// When the tokenizer fails.
     pub fn tokenize(&self, text: &str) -> Result<Tokens, ModelError> {
-        Err(ModelError::config(Path::new(text), "texts cannot be tokenized yet"))
+        let (ids, truncated) = self.tokenizer.encode(text)?;
+        Ok(Tokens { ids, truncated })
     }
 
     /// The most tokens that the tower takes, `[CLS]` and `[SEP]` included.
     #[must_use]
     pub fn max_tokens(&self) -> usize {
-        512
+        self.tokenizer.max_tokens()
     }
+
+    fn encode(&self, batch: &[&str]) -> Result<Vec<Embedding>, ModelError> {
+        let mut texts = Vec::with_capacity(batch.len());
+        for (index, text) in batch.iter().enumerate() {
+            let tokens = self.tokenize(text)?;
+            if tokens.truncated {
+                tracing::warn!(tokens = self.max_tokens(), "a text is too long, its end was cut off");
+            }
+            texts.push((index, tokens.ids));
+        }
+        // Texts of a length run together, so that short ones are not padded to a long one.
+        texts.sort_by_key(|(_, ids)| ids.len());
+        let sorted: Vec<&[u32]> = texts.iter().map(|(_, ids)| ids.as_slice()).collect();
+        let lengths: Vec<usize> = sorted.iter().map(|ids| ids.len()).collect();
+        let most = batch.len().div_ceil(self.workers.threads()).min(BATCH_TEXTS);
+        let groups = buckets(&lengths, most, BATCH_TOKENS);
+        let vectors = self.workers.map_batches(&groups, 1, |groups| {
+            let mut vectors = Vec::new();
+            for group in groups {
+                let texts = sorted.get(group.clone()).unwrap_or_default();
+                let output = self
+                    .bert
+                    .forward(texts, self.tokenizer.padding())
+                    .map_err(|error| ModelError::run(&self.path, plain(&error)))?;
+                vectors.append(&mut embeddings::from_output(&output, &self.path)?);
+            }
+            Ok(vectors)
+        })?;
+        let mut ordered: Vec<(usize, Embedding)> =
+            texts.iter().map(|(index, _)| *index).zip(vectors).collect();
+        ordered.sort_by_key(|(index, _)| *index);
+        Ok(ordered.into_iter().map(|(_, vector)| vector).collect())
+    }
+}
+
+/// Cuts ascending `lengths` into groups of at most `most` texts and, padded, `most_tokens` tokens.
+fn buckets(lengths: &[usize], most: usize, most_tokens: usize) -> Vec<Range<usize>> {
+    let mut groups: Vec<Range<usize>> = Vec::new();
+    let mut start = 0;
+    for (index, length) in lengths.iter().enumerate() {
+        let texts = index + 1 - start;
+        if texts > 1 && (texts > most || texts * length > most_tokens) {
+            groups.push(start..index);
+            start = index;
+        }
+    }
+    if start < lengths.len() {
+        groups.push(start..lengths.len());
+    }
+    groups
 }
 
 impl TextEncoder for TextTower {
@@ -46,7 +126,37 @@ impl TextEncoder for TextTower {
         self.dimension
     }
 
-    fn encode_texts(&self, _batch: &[&str]) -> Result<Vec<Embedding>, EncodeError> {
-        Err(EncodeError::Model("texts cannot be encoded yet".into()))
+    fn encode_texts(&self, batch: &[&str]) -> Result<Vec<Embedding>, EncodeError> {
+        Ok(self.encode(batch)?)
+    }
+}
+
+impl std::fmt::Debug for TextTower {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "TextTower({})", self.path.display())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn buckets_cover_everything_within_limits(
+            mut lengths in proptest::collection::vec(2usize..513, 0..200),
+            most in 1usize..40,
+        ) {
+            lengths.sort_unstable();
+            let groups = buckets(&lengths, most, 2048);
+            let covered: Vec<usize> = groups.iter().cloned().flatten().collect();
+            prop_assert_eq!(covered, (0..lengths.len()).collect::<Vec<_>>());
+            for group in groups {
+                prop_assert!(!group.is_empty() && group.len() <= most);
+                prop_assert!(group.len() == 1 || group.len() * lengths[group.end - 1] <= 2048);
+            }
+        }
     }
 }

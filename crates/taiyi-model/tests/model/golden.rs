@@ -1,0 +1,156 @@
+//! Token ids, pixels and embeddings against transformers and Pillow.
+
+use taiyi_core::{Embedding, ImageEncoder, PreparedImage, TextEncoder};
+
+use crate::support::{Reference, copy_of, data, difference, open, picture, spread, threads};
+
+/// Per component of a unit vector.
+const TOLERANCE: f32 = 2e-5;
+/// What rounding in another order may do.
+const SAME: f32 = 1e-6;
+
+const LONG: &str = "两只老虎";
+
+fn close(ours: &[Embedding], reference: &[Vec<f32>]) {
+    assert_eq!(ours.len(), reference.len());
+    let worst = ours.iter().zip(reference).map(|(a, b)| difference(a.as_slice(), b)).fold(0.0, f32::max);
+    let spread = spread(reference);
+    assert!(worst < TOLERANCE, "off by {worst}, inputs differ by {spread}");
+    assert!(worst < spread / 1000.0, "off by {worst}, but inputs differ only by {spread}");
+}
+
+#[test]
+fn token_ids_are_those_of_transformers() {
+    let reference = Reference::read();
+    let prompts = std::fs::read_to_string(data("prompts.txt")).unwrap();
+    assert!(prompts.lines().eq(reference.prompts.iter().map(String::as_str)));
+    let tower = open("tiny").text_tower(&threads(1)).unwrap();
+    for (prompt, ids) in reference.prompts.iter().zip(&reference.token_ids) {
+        let tokens = tower.tokenize(prompt).unwrap();
+        assert_eq!((&tokens.ids, tokens.truncated), (ids, false), "{prompt:?}");
+    }
+}
+
+#[test]
+fn long_texts_lose_their_end_but_not_the_separator() {
+    let tower = open("tiny").text_tower(&threads(1)).unwrap();
+    let (cls, sep) = (101, 102);
+    assert_eq!(tower.tokenize("").unwrap().ids, [cls, sep]);
+    let fitting = tower.tokenize(&"好".repeat(510)).unwrap();
+    assert_eq!((fitting.ids.len(), fitting.truncated), (512, false));
+    let longer = tower.tokenize(&"好".repeat(511)).unwrap();
+    assert_eq!((longer.ids, longer.truncated), (fitting.ids, true));
+    let far = tower.tokenize(&LONG.repeat(200)).unwrap();
+    assert_eq!((far.ids.len(), far.ids[511], far.truncated), (tower.max_tokens(), sep, true));
+    let unknown = tower.tokenize(&"a".repeat(101)).unwrap();
+    assert_eq!(unknown.ids, [cls, 100, sep], "words of more than 100 letters are [UNK]");
+}
+
+#[test]
+fn a_tokenizer_json_does_as_well() {
+    let reference = Reference::read();
+    let model = copy_of("tiny");
+    let text = model.path().join("text");
+    let entries = std::fs::read_to_string(text.join("vocab.txt")).unwrap();
+    let vocabulary: serde_json::Map<_, _> =
+        entries.lines().zip(0..).map(|(entry, id)| (entry.to_owned(), serde_json::Value::from(id))).collect();
+    let special = |content: &str, id: u32| {
+        serde_json::json!({"id": id, "content": content, "single_word": false, "lstrip": false, "rstrip": false,
+            "normalized": false, "special": true})
+    };
+    let json = serde_json::json!({
+        "version": "1.0",
+        "truncation": {"direction": "Right", "max_length": 5, "strategy": "LongestFirst", "stride": 0},
+        "padding": {"strategy": {"Fixed": 64}, "direction": "Right", "pad_to_multiple_of": null, "pad_id": 0,
+            "pad_type_id": 0, "pad_token": "[PAD]"},
+        "added_tokens": [special("[PAD]", 0), special("[UNK]", 100), special("[CLS]", 101),
+            special("[SEP]", 102), special("[MASK]", 103)],
+        "normalizer": {"type": "BertNormalizer", "clean_text": true, "handle_chinese_chars": true,
+            "strip_accents": null, "lowercase": true},
+        "pre_tokenizer": {"type": "BertPreTokenizer"},
+        "post_processor": {"type": "BertProcessing", "sep": ["[SEP]", 102], "cls": ["[CLS]", 101]},
+        "decoder": null,
+        "model": {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##",
+            "max_input_chars_per_word": 100, "vocab": vocabulary},
+    });
+    std::fs::write(text.join("tokenizer.json"), json.to_string()).unwrap();
+    std::fs::remove_file(text.join("vocab.txt")).unwrap();
+    let tower = taiyi_model::ModelFolder::open(model.path()).unwrap().text_tower(&threads(1)).unwrap();
+    for (prompt, ids) in reference.prompts.iter().zip(&reference.token_ids) {
+        assert_eq!(&tower.tokenize(prompt).unwrap().ids, ids, "{prompt:?}");
+    }
+}
+
+#[test]
+fn texts_are_embedded_as_by_transformers() {
+    let reference = Reference::read();
+    let long = LONG.repeat(200);
+    let texts: Vec<&str> = reference.prompts.iter().map(String::as_str).chain([long.as_str()]).collect();
+    for (name, count) in [("tiny", 1), ("tiny-bin", 2)] {
+        let model = open(name);
+        let tower = model.text_tower(&threads(count)).unwrap();
+        assert_eq!((tower.dimension(), model.dimension()), (64, 64));
+        close(&tower.encode_texts(&texts).unwrap(), &reference.text_embeddings);
+    }
+}
+
+#[test]
+fn company_does_not_change_a_text() {
+    let tower = open("tiny").text_tower(&threads(2)).unwrap();
+    let long = LONG.repeat(200);
+    let alone = tower.encode_texts(&["狗"]).unwrap().remove(0);
+    for batch in [
+        vec!["狗", "一只正在草地上奔跑的金毛犬"],
+        vec![long.as_str(), "", "狗"],
+        vec!["狗"; 70],
+        std::iter::once("狗").chain(std::iter::repeat_n("海边的日落，远处有几艘帆船", 99)).collect(),
+    ] {
+        for (text, embedding) in batch.iter().zip(tower.encode_texts(&batch).unwrap()) {
+            if *text == "狗" {
+                let off = difference(embedding.as_slice(), alone.as_slice());
+                assert!(off < SAME, "off by {off} among {}", batch.len());
+            }
+        }
+    }
+    assert_eq!(tower.encode_texts(&[]).unwrap(), []);
+}
+
+#[test]
+fn pixels_are_those_of_pillow() {
+    let reference = Reference::read();
+    let tower = open("tiny").image_tower(&threads(1)).unwrap();
+    let side = tower.input_side() as usize;
+    for ((name, ..), image) in reference.pictures.iter().zip(reference.images()) {
+        let PreparedImage(ours) = tower.prepare(&image).unwrap();
+        assert_eq!((ours.width() as usize, ours.height() as usize), (side, side));
+        let rows: Vec<u8> =
+            ours.pixels().chunks(side * 3).step_by(reference.row_step).flatten().copied().collect();
+        let differing = rows.iter().zip(&reference.prepared[name]).filter(|(a, b)| a != b).count();
+        assert_eq!((rows.len(), differing), (reference.prepared[name].len(), 0), "{name}");
+    }
+}
+
+#[test]
+fn pictures_are_embedded_as_by_transformers() {
+    let reference = Reference::read();
+    for (name, count) in [("tiny", 1), ("tiny-bin", 2)] {
+        let tower = open(name).image_tower(&threads(count)).unwrap();
+        let prepared: Vec<_> = reference.images().iter().map(|image| tower.prepare(image).unwrap()).collect();
+        close(&tower.encode_images(&prepared).unwrap(), &reference.image_embeddings);
+    }
+}
+
+#[test]
+fn company_does_not_change_a_picture() {
+    let tower = open("tiny").image_tower(&threads(2)).unwrap();
+    let images: Vec<_> = (1..70).map(|size| tower.prepare(&picture(size * 7, 300 - size)).unwrap()).collect();
+    let together = tower.encode_images(&images).unwrap();
+    for (index, image) in images.iter().enumerate().step_by(9) {
+        let alone = tower.encode_images(std::slice::from_ref(image)).unwrap().remove(0);
+        let off = difference(alone.as_slice(), together[index].as_slice());
+        assert!(off < SAME, "picture {index} is off by {off}");
+    }
+    assert_eq!(tower.encode_images(&[]).unwrap(), []);
+    let wrong = PreparedImage(picture(100, 224));
+    assert!(tower.encode_images(&[wrong]).unwrap_err().to_string().contains("100×224, expected 224×224"));
+}
