@@ -6,11 +6,13 @@ use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 
 use image::codecs::{bmp, gif, ico, jpeg, png, pnm, qoi, tga, tiff, webp};
+use image::error::UnsupportedErrorKind;
 use image::{ImageDecoder, ImageResult};
 use taiyi_core::{ImageFormat, PhotoMetadata, RgbImage};
 
 use crate::icon::IconEntry;
 use crate::sniff::{sniff, sniff_unsupported};
+use crate::truncated::mended_jpeg;
 use crate::{ImageError, Limits, header, metadata, orient, rgb};
 
 /// What a decoder may allocate besides the pixels: rows, palettes, colour profiles, EXIF.
@@ -89,7 +91,14 @@ fn decode_as(format: ImageFormat, bytes: &[u8], path: &Path, limits: &Limits) ->
 
     let buffer_len = usize::try_from(sample_bytes).map_err(|_| corrupt("it does not fit into memory"))?;
     let mut samples = vec![0; buffer_len];
-    decoder.read_image_boxed(&mut samples).map_err(failed)?;
+    if let Err(error) = decoder.read_image_boxed(&mut samples) {
+        let mended = if format == ImageFormat::Jpeg { mended_jpeg(bytes) } else { None };
+        let Some(mended) = mended else { return Err(failed(error)) };
+        samples.fill(0);
+        self::decoder(format, &mended)
+            .and_then(|decoder| decoder.read_image_boxed(&mut samples))
+            .map_err(|_| failed(error))?;
+    }
     let pixels = rgb::from_samples(color, samples).ok_or_else(|| ImageError::Unsupported {
         path: path.into(),
         message: format!("{format} with {color:?} samples"),
@@ -134,7 +143,12 @@ fn translate(error: image::ImageError, format: ImageFormat, path: &Path) -> Imag
     let corrupt = |message: String| ImageError::Corrupt { path: path.into(), format, message };
     match error {
         image::ImageError::Unsupported(e) => {
-            ImageError::Unsupported { path: path.into(), message: tidy(&e.to_string()) }
+            let feature = match e.kind() {
+                UnsupportedErrorKind::Color(color) => format!("{color:?} samples"),
+                UnsupportedErrorKind::GenericFeature(feature) => feature,
+                _ => e.to_string(),
+            };
+            ImageError::Unsupported { path: path.into(), message: tidy(&format!("{format} with {feature}")) }
         }
         image::ImageError::Limits(_) => {
             corrupt("its header asks for more memory than a picture of its size needs".into())
@@ -154,13 +168,44 @@ fn tidy(message: &str) -> String {
     let one_line = message.split(|c: char| c.is_whitespace() || c.is_control());
     let words: Vec<&str> = one_line.filter(|word| !word.is_empty()).collect();
     let joined = words.join(" ");
-    let mut letters = joined.trim_end_matches(['.', '!']).chars().take(MESSAGE_CHARS);
+    let mut letters = joined.trim_matches(['.', '!', '"', ' ']).chars().take(MESSAGE_CHARS);
     let (first, rest) = (letters.next(), letters.collect::<String>());
     // Abbreviations such as IHDR keep their capitals.
-    let is_word = rest.starts_with(|c: char| !c.is_uppercase());
+    let is_word = rest.starts_with(char::is_lowercase);
     first
         .into_iter()
         .flat_map(|c| if is_word { c.to_lowercase().collect() } else { vec![c] })
         .chain(rest.chars())
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_an_error_of_its_file() {
+        let path = Path::new("holiday/cursed.png");
+        let quiet = panic::take_hook();
+        panic::set_hook(Box::new(|_| {}));
+        let of_str = contain_panics::<()>(path, || panic!("Row 7 is\nmissing."));
+        let of_string = contain_panics::<()>(path, || std::panic::panic_any(format!("index {}", 9)));
+        let of_else = contain_panics::<()>(path, || std::panic::panic_any(7));
+        panic::set_hook(quiet);
+
+        let text = of_str.unwrap_err().to_string();
+        assert_eq!(text, "holiday/cursed.png: the decoder failed on it: row 7 is missing");
+        assert!(of_string.unwrap_err().reason().ends_with(": index 9"));
+        assert!(matches!(of_else, Err(ImageError::DecoderPanicked { .. })));
+        assert_eq!(contain_panics(path, || Ok(5)).unwrap(), 5);
+    }
+
+    #[test]
+    fn messages_of_decoders_become_ours() {
+        assert_eq!(tidy("Corrupt  bitstream.\r\n"), "corrupt bitstream");
+        assert_eq!(tidy("IHDR chunk missing"), "IHDR chunk missing");
+        assert_eq!(tidy("\"Too small\u{1b}[31m\""), "too small [31m");
+        assert_eq!(tidy(""), "");
+        assert_eq!(tidy(&"长".repeat(1000)).chars().count(), MESSAGE_CHARS);
+    }
 }

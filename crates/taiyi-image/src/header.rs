@@ -6,16 +6,19 @@ use taiyi_core::ImageFormat;
 /// reporting it; `None` for the rest, and for headers that the decoder will refuse anyway.
 pub(crate) fn largest_size(format: ImageFormat, bytes: &[u8]) -> Option<(u32, u32)> {
     match format {
-        ImageFormat::Png => png_size(bytes),
+        // IHDR is always first. The decoder makes room for rows while it looks for the pixels.
+        ImageFormat::Png => sides(bytes, 16),
+        // The decoder has a limit of its own and calls what is beyond it corrupt.
+        ImageFormat::Qoi => sides(bytes, 4),
         ImageFormat::WebP => webp_frame_size(bytes),
         _ => None,
     }
 }
 
-/// IHDR is always first. The decoder makes room for rows while it looks for the pixels.
-fn png_size(bytes: &[u8]) -> Option<(u32, u32)> {
+/// Width and height as big-endian numbers, one after the other.
+fn sides(bytes: &[u8], at: usize) -> Option<(u32, u32)> {
     let number = |at: usize| Some(u32::from_be_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
-    Some((number(16)?, number(20)?))
+    Some((number(at)?, number(at + 4)?))
 }
 
 /// The lossy frame inside of an extended file. The decoder reports the canvas, then decodes the frame, and

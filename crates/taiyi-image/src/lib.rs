@@ -18,6 +18,7 @@ mod orient;
 mod rgb;
 mod sniff;
 mod thumbnail;
+mod truncated;
 
 pub use decode::{Decoded, decode};
 pub use error::ImageError;

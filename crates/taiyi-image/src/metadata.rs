@@ -202,3 +202,156 @@ fn name(text: &[u8]) -> Option<String> {
 fn is_invisible(c: char) -> bool {
     matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use exif::experimental::Writer;
+    use exif::{Field, Rational};
+    use proptest::prelude::*;
+
+    fn text(tag: Tag, value: &str) -> Field {
+        Field { tag, ifd_num: In::PRIMARY, value: Value::Ascii(vec![value.as_bytes().to_vec()]) }
+    }
+
+    fn fractions(tag: Tag, parts: &[(u32, u32)]) -> Field {
+        let parts = parts.iter().map(|&(num, denom)| Rational { num, denom }).collect();
+        Field { tag, ifd_num: In::PRIMARY, value: Value::Rational(parts) }
+    }
+
+    fn exif_of(fields: &[Field]) -> Exif {
+        let mut writer = Writer::new();
+        for field in fields {
+            writer.push_field(field);
+        }
+        let mut raw = std::io::Cursor::new(Vec::new());
+        writer.write(&mut raw, true).unwrap();
+        parse(&raw.into_inner()).unwrap()
+    }
+
+    fn place(
+        latitude: &[(u32, u32)],
+        north: &str,
+        longitude: &[(u32, u32)],
+        east: &str,
+    ) -> Option<(f64, f64)> {
+        let exif = exif_of(&[
+            fractions(Tag::GPSLatitude, latitude),
+            text(Tag::GPSLatitudeRef, north),
+            fractions(Tag::GPSLongitude, longitude),
+            text(Tag::GPSLongitudeRef, east),
+        ]);
+        gps(&exif).map(|p| (p.latitude, p.longitude))
+    }
+
+    fn camera_of(make: &str, model: &str) -> Option<String> {
+        camera(&exif_of(&[text(Tag::Make, make), text(Tag::Model, model)]))
+    }
+
+    #[test]
+    fn clocks_count_from_1970_as_they_showed() {
+        assert_eq!(clock_seconds(b"1970:01:01 00:00:00"), Some(0));
+        assert_eq!(clock_seconds(b"2019:05:01 13:37:42"), Some(1_556_717_862));
+        assert_eq!(clock_seconds(b"2019-05-01T13:37:42.5"), Some(1_556_717_862));
+        assert_eq!(clock_seconds(b"1969:12:31 23:59:59"), Some(-1));
+        assert_eq!(clock_seconds(b"2020:02:29 12:00"), Some(1_582_977_600));
+    }
+
+    #[test]
+    fn dates_that_never_were_are_none() {
+        for text in [
+            "0000:00:00 00:00:00",
+            "    :  :     :  :  ",
+            "0001:01:01 00:00:00",
+            "2019:02:29 00:00:00",
+            "2019:13:01 00:00:00",
+            "2019:05:01 25:00:00",
+            "2019:05:01",
+            "+019:05:01 00:00:00",
+            "",
+        ] {
+            assert_eq!(clock_seconds(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn offsets_are_minutes() {
+        assert_eq!(offset_minutes(b"+08:00"), Some(480));
+        assert_eq!(offset_minutes(b"-03:30 "), Some(-210));
+        assert_eq!(offset_minutes(b"Z"), Some(0));
+        for text in ["+15:00", "08:00", "+8:00", "+08:60", "   :  ", "+0800", ""] {
+            assert_eq!(offset_minutes(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_best_legible_date_wins_and_keeps_its_own_offset() {
+        let exif = exif_of(&[
+            text(Tag::DateTimeOriginal, "0000:00:00 00:00:00"),
+            text(Tag::OffsetTimeOriginal, "+01:00"),
+            text(Tag::DateTimeDigitized, "1970:01:01 00:00:09"),
+            text(Tag::DateTime, "2021:01:01 00:00:00"),
+            text(Tag::OffsetTime, "+02:00"),
+        ]);
+        assert_eq!(taken(&exif), Some((9, None)));
+        let edited = exif_of(&[text(Tag::DateTime, "1970:01:01 00:01:00"), text(Tag::OffsetTime, "+02:00")]);
+        assert_eq!(taken(&edited), Some((60, Some(120))));
+    }
+
+    #[test]
+    fn positions_need_their_hemispheres_and_sane_fractions() {
+        let (north, east) = (&[(30, 1), (15, 1), (0, 1)][..], &[(120, 1), (301, 10)][..]);
+        let (latitude, longitude) = place(north, "S", east, "w").unwrap();
+        assert!((latitude + 30.25).abs() < 1e-9 && (longitude + 120.501_666_666).abs() < 1e-6);
+        assert_eq!(place(north, "", east, "E"), None);
+        assert_eq!(place(north, "E", east, "N"), None);
+        assert_eq!(place(&[(30, 1), (0, 0), (0, 1)], "N", east, "E"), None);
+        assert_eq!(place(&[(91, 1)], "N", east, "E"), None);
+        assert_eq!(place(north, "N", &[(180, 1), (1, 1)], "E"), None);
+        assert_eq!(place(&[(0, 1); 3], "N", &[(0, 1); 3], "E"), None);
+    }
+
+    #[test]
+    fn heights_may_be_below_the_sea() {
+        let below = Field { tag: Tag::GPSAltitudeRef, ifd_num: In::PRIMARY, value: Value::Byte(vec![1]) };
+        assert_eq!(altitude(&exif_of(&[fractions(Tag::GPSAltitude, &[(861, 2)])])), Some(430.5));
+        assert_eq!(altitude(&exif_of(&[fractions(Tag::GPSAltitude, &[(861, 2)]), below])), Some(-430.5));
+        assert_eq!(altitude(&exif_of(&[fractions(Tag::GPSAltitude, &[(1, 0)])])), None);
+        assert_eq!(altitude(&exif_of(&[fractions(Tag::GPSAltitude, &[(u32::MAX, 1)])])), None);
+    }
+
+    #[test]
+    fn a_camera_is_named_once() {
+        assert_eq!(camera_of("Canon", "Canon EOS R5").as_deref(), Some("Canon EOS R5"));
+        assert_eq!(camera_of("NIKON CORPORATION", "NIKON D90  ").as_deref(), Some("NIKON D90"));
+        assert_eq!(camera_of("Eastman Kodak Company", "KODAK DC210").as_deref(), Some("KODAK DC210"));
+        assert_eq!(camera_of("LG Electronics", "LG-H870").as_deref(), Some("LG-H870"));
+        assert_eq!(camera_of("Apple", "iPhone 12").as_deref(), Some("Apple iPhone 12"));
+        assert_eq!(camera_of("HUAWEI\0\0", " ").as_deref(), Some("HUAWEI"));
+        assert_eq!(camera_of(" ", "\u{1b}"), None);
+        assert_eq!(camera_of("小米", "小米 14").as_deref(), Some("小米 14"));
+        assert_eq!(camera_of("a\u{1b}[31mb", "c\u{202e}d\te").as_deref(), Some("a[31mb cd e"));
+        let long = camera_of(&"x".repeat(500), &"y".repeat(500)).unwrap();
+        assert_eq!(long.chars().count(), 2 * NAME_CHARS + 1);
+    }
+
+    #[test]
+    fn an_orientation_outside_of_1_to_8_is_none() {
+        let stored =
+            |value| Field { tag: Tag::Orientation, ifd_num: In::PRIMARY, value: Value::Short(vec![value]) };
+        assert_eq!(orientation(&exif_of(&[stored(6)])), Some(Orientation::Rotate90));
+        assert_eq!(orientation(&exif_of(&[stored(0)])), None);
+        assert_eq!(orientation(&exif_of(&[stored(9)])), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_can_be_parsed(raw: Vec<u8>, big_endian: bool) {
+            let start: &[u8] = if big_endian { b"MM\0\x2a\0\0\0\x08\0\x02" } else { b"II\x2a\0\x08\0\0\0\x02\0" };
+            let raw = [start, &raw].concat();
+            if let Some(exif) = parse(&raw) {
+                let _ = (taken(&exif), gps(&exif), camera(&exif), orientation(&exif));
+            }
+        }
+    }
+}

@@ -149,3 +149,82 @@ fn is_plausible_tga(head: &[u8]) -> bool {
     };
     colours && width > 0 && height > 0
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn sniff_named(head: &[u8], name: &str) -> Option<ImageFormat> {
+        sniff(head, Path::new(name))
+    }
+
+    #[test]
+    fn texts_that_begin_like_pictures_are_none() {
+        for text in [
+            "BMW is a car maker and this is a long text",
+            "P1 is the first page of it",
+            "P6 ",
+            "P7 332\n#XVVERSION",
+            "P3x 3 4",
+            "GIF is a format",
+            "RIFFxxxxWAVEfmt ",
+            "II. a second chapter",
+            "qoifenly spelled words",
+            "",
+        ] {
+            assert_eq!(sniff_named(text.as_bytes(), "story.txt"), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn portable_maps_may_have_comments_and_any_white_space() {
+        for head in ["P1\n# drawn by hand\n3 2\n", "P5\t40\t24", "P6#x\n3 2", "P7\nWIDTH 3", "P4\r\n 12 3"] {
+            assert_eq!(sniff_named(head.as_bytes(), "x"), Some(ImageFormat::Pnm), "{head:?}");
+        }
+    }
+
+    #[test]
+    fn targa_needs_its_name_and_a_sensible_header() {
+        let mut head = [0u8; 18];
+        (head[2], head[12], head[14], head[16]) = (2, 3, 2, 24);
+        assert_eq!(sniff_named(&head, "a.TGA"), Some(ImageFormat::Tga));
+        assert_eq!(sniff_named(&head, "a.dat"), None);
+        assert_eq!(sniff_named(&head[..17], "a.tga"), Some(ImageFormat::Tga));
+        assert_eq!(sniff_named(&head[..16], "a.tga"), None);
+        head[16] = 7;
+        assert_eq!(sniff_named(&head, "a.tga"), None);
+        assert_eq!(sniff_named(&[0; 18], "a.tga"), None);
+    }
+
+    #[test]
+    fn camera_raw_is_not_tiff() {
+        assert_eq!(sniff_named(b"II\x2a\0\x08\0\0\0", "scan.tif"), Some(ImageFormat::Tiff));
+        assert_eq!(sniff_named(b"MM\0\x2a\0\0\0\x08", "scan"), Some(ImageFormat::Tiff));
+        assert_eq!(sniff_named(b"II\x2a\0\x08\0\0\0", "DSC_1.NEF"), None);
+        assert_eq!(sniff_named(b"II\x2a\0\x10\0\0\0CR\x02\0", "renamed.tif"), None);
+        assert_eq!(sniff_unsupported(b"II\x2a\0\x08\0\0\0", Path::new("DSC_1.NEF")), Some("camera raw"));
+        assert_eq!(sniff_unsupported(b"\0\0\0\x18ftypheic", Path::new("a.jpg")), Some("HEIC"));
+    }
+
+    #[test]
+    fn names_that_promise_a_picture() {
+        for name in ["a.jpg", "b.JPEG", "鸟.Png", "dir.x/c.tiff", "x.y.qoi"] {
+            assert!(has_picture_extension(Path::new(name)), "{name}");
+        }
+        for name in ["jpg", ".jpg", "a.jpg.txt", "a.mp4", "a", "a.heic"] {
+            assert!(!has_picture_extension(Path::new(name)), "{name}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_can_be_sniffed(head: Vec<u8>, name in "[a-z]{0,3}\\.(tga|nef|jpg)") {
+            let format = sniff(&head, Path::new(&name));
+            // More bytes than asked for change nothing.
+            let mut longer = head.clone();
+            longer.truncate(SNIFF_BYTES);
+            prop_assert_eq!(sniff(&longer, Path::new(&name)), format);
+        }
+    }
+}
