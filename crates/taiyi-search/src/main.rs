@@ -1,1 +1,45 @@
-fn main() {}
+//! `taiyi-search`: search your own pictures with Chinese sentences, on your own machine.
+
+#![forbid(unsafe_code)]
+
+mod commands;
+mod config;
+mod encoders;
+mod exit;
+mod flags;
+mod interrupt;
+mod logging;
+mod models;
+mod output;
+mod progress;
+mod settings;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::exit::Exit;
+use crate::flags::{Cli, Command};
+use crate::settings::Settings;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    exit::code_of(run(cli))
+}
+
+fn run(cli: Cli) -> anyhow::Result<Exit> {
+    if let Command::Completions(flags) = &cli.command {
+        return commands::completions::run(flags);
+    }
+    let settings = Settings::new(&cli.global)?;
+    logging::init(&settings);
+    match cli.command {
+        Command::Index(flags) => commands::index::run(&settings, flags),
+        Command::Query(flags) => commands::query::run(&settings, flags),
+        Command::Embed(flags) => commands::embed::run(&settings, flags),
+        Command::Status(flags) => commands::status::run(&settings, &flags),
+        Command::Verify(flags) => commands::verify::run(&settings, &flags),
+        Command::Remove(flags) => commands::remove::run(&settings, flags),
+        Command::Completions(flags) => commands::completions::run(&flags),
+    }
+}

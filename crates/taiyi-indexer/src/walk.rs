@@ -1,0 +1,240 @@
+//! Which files lie below a folder.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+
+use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use taiyi_store::FileStamp;
+use walkdir::{DirEntry, WalkDir};
+
+use crate::IndexError;
+
+/// Folders that hold no pictures of the user's, whatever system left them there.
+const SKIPPED_NAMES: [&str; 5] =
+    ["@eaDir", ".git", "node_modules", "System Volume Information", "$RECYCLE.BIN"];
+
+/// What to walk and what to leave out.
+#[derive(Clone, Debug, Default)]
+pub struct WalkOptions {
+    /// Follow symbolic links; loops are found and reported.
+    pub follow_links: bool,
+    /// Take hidden files (`.name`) and the folders that systems leave behind (`@eaDir`, `.git`,
+    /// `node_modules`, `System Volume Information`, `$RECYCLE.BIN`).
+    pub hidden: bool,
+    /// Globs of what to leave out. One without a slash is matched against names at any depth, one
+    /// with a slash against the path below the root.
+    pub exclude: Vec<String>,
+    /// Absolute folders never entered, such as the index itself.
+    pub skip: Vec<PathBuf>,
+}
+
+/// A place that could not be walked. Nothing below it is removed from the index.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WalkProblem {
+    /// Where.
+    pub path: PathBuf,
+    /// Why.
+    pub reason: String,
+}
+
+/// A regular file found by the walk.
+pub(crate) struct Found {
+    pub(crate) path: PathBuf,
+    pub(crate) stamp: FileStamp,
+}
+
+pub(crate) struct Walker {
+    options: WalkOptions,
+    exclude: GlobSet,
+}
+
+impl Walker {
+    pub(crate) fn new(options: &WalkOptions) -> Result<Self, IndexError> {
+        let mut set = GlobSetBuilder::new();
+        for pattern in &options.exclude {
+            set.add(exclude_glob(pattern)?);
+        }
+        let exclude = set
+            .build()
+            .map_err(|e| IndexError::Pattern { pattern: String::new(), message: e.to_string() })?;
+        Ok(Self { options: options.clone(), exclude })
+    }
+
+    /// Walks `start`, which is `root` or lies below it, in an order that is the same every time.
+    pub(crate) fn walk<'a>(
+        &'a self,
+        root: &'a Path,
+        start: &Path,
+    ) -> impl Iterator<Item = Result<Found, WalkProblem>> + 'a {
+        let start = start.to_path_buf();
+        WalkDir::new(&start)
+            .follow_links(self.options.follow_links)
+            // A root is an absolute path without links, but one file named alone may be anything.
+            .follow_root_links(true)
+            .sort_by_file_name()
+            .into_iter()
+            .filter_entry(move |entry| self.wants(root, entry))
+            .filter_map(move |entry| self.visit(entry, &start))
+    }
+
+    fn wants(&self, root: &Path, entry: &DirEntry) -> bool {
+        // What was named on the command line is wanted, hidden or not.
+        if entry.depth() == 0 {
+            return true;
+        }
+        if !self.options.hidden && is_hidden(entry.file_name()) {
+            return false;
+        }
+        if entry.file_type().is_dir() && self.options.skip.iter().any(|skip| skip == entry.path()) {
+            return false;
+        }
+        let relative = entry.path().strip_prefix(root).unwrap_or(entry.path());
+        !self.exclude.is_match(relative)
+    }
+
+    fn visit(
+        &self,
+        entry: Result<DirEntry, walkdir::Error>,
+        start: &Path,
+    ) -> Option<Result<Found, WalkProblem>> {
+        let entry = match entry {
+            Ok(entry) => entry,
+            Err(e) => return self.problem(&e, start).map(Err),
+        };
+        // Only regular files: opening a pipe would wait for ever.
+        if !entry.file_type().is_file() {
+            return None;
+        }
+        Some(match entry.metadata() {
+            Ok(metadata) => Ok(Found {
+                stamp: FileStamp { size: metadata.len(), mtime_ns: mtime_ns(&metadata) },
+                path: entry.into_path(),
+            }),
+            Err(e) => Err(WalkProblem { path: entry.path().to_path_buf(), reason: e.to_string() }),
+        })
+    }
+
+    fn problem(&self, error: &walkdir::Error, start: &Path) -> Option<WalkProblem> {
+        let path = error.path().unwrap_or(start).to_path_buf();
+        if let Some(ancestor) = error.loop_ancestor() {
+            // A loop hides nothing: all that lies in it was walked where it really is.
+            tracing::warn!(path = %path.display(), ancestor = %ancestor.display(), "symbolic link loop, not followed");
+            return None;
+        }
+        // With links followed, a dangling one comes as an error; nothing lies behind it.
+        if self.options.follow_links && path.is_symlink() && !path.exists() {
+            tracing::warn!(path = %path.display(), "symbolic link to nowhere, skipped");
+            return None;
+        }
+        let reason = match error.io_error() {
+            Some(e) => e.to_string(),
+            None => error.to_string(),
+        };
+        Some(WalkProblem { path, reason })
+    }
+}
+
+fn is_hidden(name: &OsStr) -> bool {
+    name.as_encoded_bytes().first() == Some(&b'.') || SKIPPED_NAMES.iter().any(|skipped| name == *skipped)
+}
+
+fn exclude_glob(pattern: &str) -> Result<globset::Glob, IndexError> {
+    let trimmed = pattern.trim_end_matches('/');
+    let anchored = match trimmed.strip_prefix('/') {
+        Some(rest) => rest.to_owned(),
+        None if trimmed.contains('/') => trimmed.to_owned(),
+        None => format!("**/{trimmed}"),
+    };
+    GlobBuilder::new(&anchored)
+        .literal_separator(true)
+        .build()
+        .map_err(|e| IndexError::Pattern { pattern: pattern.to_owned(), message: e.kind().to_string() })
+}
+
+/// Nanoseconds since 1970, negative before; 0 where the file system keeps no time.
+fn mtime_ns(metadata: &std::fs::Metadata) -> i64 {
+    let Ok(modified) = metadata.modified() else { return 0 };
+    match modified.duration_since(UNIX_EPOCH) {
+        Ok(since) => i64::try_from(since.as_nanos()).unwrap_or(i64::MAX),
+        Err(before) => i64::try_from(before.duration().as_nanos()).map_or(i64::MIN, |ns| -ns),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    fn names(options: &WalkOptions, root: &Path) -> Vec<String> {
+        Walker::new(options)
+            .unwrap()
+            .walk(root, root)
+            .map(|f| f.unwrap().path.strip_prefix(root).unwrap().to_str().unwrap().replace('\\', "/"))
+            .collect()
+    }
+
+    fn tree() -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        for file in [
+            "a.jpg",
+            "b.txt",
+            ".hidden.jpg",
+            ".git/x.png",
+            "@eaDir/t.jpg",
+            "node_modules/y.png",
+            "旅行/海边.JPG",
+            "旅行/草稿/c.png",
+            "旅行/.thumbs/d.png",
+            "Z/草稿/e.png",
+        ] {
+            let path = dir.path().join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, b"x").unwrap();
+        }
+        dir
+    }
+
+    #[test]
+    fn hidden_and_system_folders_are_left_out() {
+        let dir = tree();
+        let all = names(&WalkOptions::default(), dir.path());
+        assert_eq!(all, ["Z/草稿/e.png", "a.jpg", "b.txt", "旅行/海边.JPG", "旅行/草稿/c.png"]);
+        let hidden = names(&WalkOptions { hidden: true, ..Default::default() }, dir.path());
+        assert_eq!(hidden.len(), 10);
+    }
+
+    #[test]
+    fn exclude_globs_match_names_or_paths() {
+        let dir = tree();
+        let exclude = |patterns: &[&str]| {
+            names(
+                &WalkOptions {
+                    exclude: patterns.iter().map(ToString::to_string).collect(),
+                    ..Default::default()
+                },
+                dir.path(),
+            )
+        };
+        assert_eq!(exclude(&["草稿"]), ["a.jpg", "b.txt", "旅行/海边.JPG"]);
+        assert_eq!(exclude(&["草稿/", "*.txt"]), ["a.jpg", "旅行/海边.JPG"]);
+        assert_eq!(exclude(&["旅行/草稿"]).len(), 4);
+        assert_eq!(exclude(&["/a.jpg"]).len(), 4);
+        assert_eq!(exclude(&["旅行/**"]), ["Z/草稿/e.png", "a.jpg", "b.txt"]);
+        let bad = Walker::new(&WalkOptions { exclude: vec!["[".into()], ..Default::default() });
+        assert!(matches!(bad, Err(IndexError::Pattern { .. })));
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn links_are_followed_only_when_asked_and_loops_end() {
+        let dir = tree();
+        std::os::unix::fs::symlink(dir.path(), dir.path().join("旅行/loop")).unwrap();
+        std::os::unix::fs::symlink(dir.path().join("a.jpg"), dir.path().join("link.jpg")).unwrap();
+        std::os::unix::fs::symlink("nowhere", dir.path().join("dangling.jpg")).unwrap();
+        assert_eq!(names(&WalkOptions::default(), dir.path()).len(), 5);
+        let followed = names(&WalkOptions { follow_links: true, ..Default::default() }, dir.path());
+        assert_eq!(followed.len(), 6);
+        assert!(followed.contains(&"link.jpg".to_owned()));
+    }
+}

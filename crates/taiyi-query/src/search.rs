@@ -1,0 +1,130 @@
+//! From a query vector to hits, best first.
+
+use std::cmp::Reverse;
+use std::collections::HashSet;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use jiff::tz::TimeZone;
+use taiyi_core::{Embedding, EmbeddingError, PhotoMetadata, Score};
+use taiyi_store::{ContentHash, RowFilter, RowTime, SearchOptions, Snapshot, StoreError};
+
+use crate::Filter;
+
+/// Asked for beyond `k`, so that pictures of equal score at the edge are chosen by path, not by the
+/// order in which they were indexed.
+const SPARE: usize = 16;
+
+/// What to search for besides the query vector.
+#[derive(Clone, Debug)]
+pub struct SearchRequest {
+    /// How many hits, at most; at least 1.
+    pub k: usize,
+    /// Hits below this score are left out.
+    pub min_score: Option<f32>,
+    /// Which pictures may answer.
+    pub filter: Filter,
+    /// Contents that must not answer, such as the query picture itself.
+    pub without: HashSet<ContentHash>,
+    /// Look at every vector, even where there is a graph.
+    pub exact: bool,
+    /// Threads to use.
+    pub threads: NonZeroUsize,
+    /// In which zone dates of the filter begin, where a picture only has a modification time.
+    pub zone: TimeZone,
+}
+
+/// A picture that answers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Hit {
+    /// Place in the list, from 1.
+    pub rank: usize,
+    /// How well it fits.
+    pub score: Score,
+    /// The file: the first by path of those that fit the filter.
+    pub path: PathBuf,
+    /// Other files with the same content.
+    pub copies: Vec<PathBuf>,
+    /// What the picture says of itself.
+    pub metadata: PhotoMetadata,
+    /// When it was made, as well as the index knows.
+    pub time: Option<RowTime>,
+    /// Its identity.
+    pub content: ContentHash,
+}
+
+/// Why a query has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum QueryError {
+    /// `k` is 0.
+    #[error("asked for 0 hits: give -k a number from 1")]
+    ZeroHits,
+    /// The terms cancel each other out.
+    #[error("the terms of the query leave nothing to look for: {0}")]
+    NoDirection(#[from] EmbeddingError),
+    /// The index could not be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The unit vector of a weighted sum, e.g. 2 × 海边 + 日落 − 人.
+///
+/// # Errors
+/// When nothing is left of the sum.
+pub fn combine(terms: &[(f32, Embedding)]) -> Result<Embedding, QueryError> {
+    Ok(Embedding::weighted_sum(terms.iter().map(|(weight, term)| (*weight, term)))?)
+}
+
+/// Finds the pictures closest to `query`, best first; equal scores are ordered by path.
+///
+/// # Errors
+/// When `k` is 0 or the index cannot be read.
+pub fn search(
+    snapshot: &Snapshot,
+    query: &Embedding,
+    request: &SearchRequest,
+) -> Result<Vec<Hit>, QueryError> {
+    if request.k == 0 {
+        return Err(QueryError::ZeroHits);
+    }
+    let options = SearchOptions {
+        k: request.k.saturating_add(request.without.len()).saturating_add(SPARE),
+        exact: request.exact,
+        ef: None,
+        threads: request.threads,
+    };
+    let filter = request.filter.compile(&request.zone);
+    let filter = filter.as_ref().map(|filter| filter as &RowFilter<'_>);
+    let mut hits = Vec::new();
+    for neighbor in snapshot.search(query, &options, filter)? {
+        if request.min_score.is_some_and(|least| neighbor.score.get() < least) {
+            continue;
+        }
+        let item = snapshot.item(neighbor.row)?;
+        if request.without.contains(&item.hash) {
+            continue;
+        }
+        let (mut fitting, mut others): (Vec<_>, Vec<_>) =
+            item.locations.iter().partition(|location| request.filter.matches_location(location));
+        fitting.sort_by_cached_key(|location| location.path());
+        others.sort_by_cached_key(|location| location.path());
+        let mut paths = fitting.into_iter().chain(others).map(|location| location.path());
+        // A live row has a location; one without is not worth failing for.
+        let Some(path) = paths.next() else { continue };
+        hits.push(Hit {
+            rank: 0,
+            score: neighbor.score,
+            path,
+            copies: paths.collect(),
+            metadata: item.metadata,
+            time: snapshot.time(neighbor.row),
+            content: item.hash,
+        });
+    }
+    hits.sort_by(|a, b| Reverse(a.score).cmp(&Reverse(b.score)).then_with(|| a.path.cmp(&b.path)));
+    hits.truncate(request.k);
+    for (index, hit) in hits.iter_mut().enumerate() {
+        hit.rank = index + 1;
+    }
+    Ok(hits)
+}

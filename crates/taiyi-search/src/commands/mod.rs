@@ -1,0 +1,9 @@
+//! One module a command: flags and settings in, calls into the libraries, output and exit status out.
+
+pub(crate) mod completions;
+pub(crate) mod embed;
+pub(crate) mod index;
+pub(crate) mod query;
+pub(crate) mod remove;
+pub(crate) mod status;
+pub(crate) mod verify;

@@ -1,0 +1,57 @@
+//! The config file: `config.toml` in the platform's config folder, or where `TAIYI_CONFIG` says.
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use serde::Deserialize;
+
+use crate::flags::When;
+
+/// What may stand in the file; all of it can be left out.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Config {
+    pub(crate) index: Option<PathBuf>,
+    pub(crate) model: Option<String>,
+    pub(crate) threads: Option<usize>,
+    pub(crate) color: Option<When>,
+    pub(crate) exclude: Vec<String>,
+    pub(crate) hidden: bool,
+    pub(crate) follow_links: bool,
+    pub(crate) max_megapixels: Option<u64>,
+}
+
+impl Config {
+    /// Reads the file; one that is not there is empty, unless it was named explicitly.
+    pub(crate) fn read(path: &Path, must_exist: bool) -> anyhow::Result<Self> {
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(e) if e.kind() == ErrorKind::NotFound && !must_exist => return Ok(Self::default()),
+            Err(e) => {
+                return Err(e).with_context(|| format!("cannot read the config file {}", path.display()));
+            }
+        };
+        toml::from_str(&text).with_context(|| format!("cannot read the config file {}", path.display()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slip_in_the_file_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("config.toml");
+        assert!(Config::read(&path, false).unwrap().model.is_none());
+        assert!(Config::read(&path, true).is_err());
+        std::fs::write(&path, "model = \"demo\"\nthreads = 3\ncolor = \"never\"\nexclude = [\"*.gif\"]\n")
+            .unwrap();
+        let config = Config::read(&path, true).unwrap();
+        assert_eq!((config.model.as_deref(), config.threads), (Some("demo"), Some(3)));
+        std::fs::write(&path, "modle = \"demo\"\n").unwrap();
+        let error = format!("{:#}", Config::read(&path, true).unwrap_err());
+        assert!(error.contains("modle") && error.contains("config.toml"), "{error}");
+    }
+}

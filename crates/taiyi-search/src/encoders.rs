@@ -1,0 +1,72 @@
+//! Towers that are loaded when they are first needed: a text query never reads the image tower.
+
+use std::cell::OnceCell;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use taiyi_core::{Embedding, ImageEncoder as _};
+use taiyi_image::Limits;
+use taiyi_model::{ImageTower, TextTower, TowerOptions};
+
+use crate::models::Model;
+
+/// The two towers of a model.
+pub(crate) struct Encoders<'a> {
+    model: &'a Model,
+    options: TowerOptions,
+    text: OnceCell<TextTower>,
+    image: OnceCell<ImageTower>,
+    loading: std::cell::Cell<Duration>,
+}
+
+impl<'a> Encoders<'a> {
+    pub(crate) fn new(model: &'a Model, threads: std::num::NonZeroUsize) -> Self {
+        Self {
+            model,
+            options: TowerOptions { threads },
+            text: OnceCell::new(),
+            image: OnceCell::new(),
+            loading: std::cell::Cell::default(),
+        }
+    }
+
+    pub(crate) fn text(&self) -> anyhow::Result<&TextTower> {
+        if let Some(tower) = self.text.get() {
+            return Ok(tower);
+        }
+        let start = Instant::now();
+        let tower = self.model.folder.text_tower(&self.options)?;
+        self.loading.set(self.loading.get() + start.elapsed());
+        Ok(self.text.get_or_init(|| tower))
+    }
+
+    pub(crate) fn image(&self) -> anyhow::Result<&ImageTower> {
+        if let Some(tower) = self.image.get() {
+            return Ok(tower);
+        }
+        let start = Instant::now();
+        let tower = self.model.folder.image_tower(&self.options)?;
+        self.loading.set(self.loading.get() + start.elapsed());
+        Ok(self.image.get_or_init(|| tower))
+    }
+
+    /// Time spent loading towers so far.
+    pub(crate) fn loading(&self) -> Duration {
+        self.loading.get()
+    }
+
+    /// Embeds the picture in `bytes`, which come from `path`.
+    pub(crate) fn embed_picture(
+        &self,
+        bytes: &[u8],
+        path: &Path,
+        limits: &Limits,
+    ) -> anyhow::Result<Embedding> {
+        let decoded = taiyi_image::decode(bytes, path, limits)?;
+        let tower = self.image()?;
+        let prepared = tower.prepare(&decoded.image).with_context(|| path.display().to_string())?;
+        let mut embeddings = tower.encode_images(std::slice::from_ref(&prepared))?;
+        embeddings.pop().with_context(|| format!("{}: the model gave no vector", path.display()))
+    }
+}

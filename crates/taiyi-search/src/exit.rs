@@ -1,0 +1,72 @@
+//! Exit statuses, as grep has them, and the one line that an error is.
+
+use std::io::{self, ErrorKind, Write as _};
+use std::process::ExitCode;
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// 0: it was done; a query found something.
+    Success,
+    /// 1: a query found nothing; `verify` found damage.
+    Nothing,
+    /// 2: something went wrong, and has been told already.
+    Failure,
+    /// 130: stopped by Ctrl-C, with everything in order.
+    Interrupted,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        match exit {
+            Exit::Success => Self::SUCCESS,
+            Exit::Nothing => Self::from(1),
+            Exit::Failure => Self::from(2),
+            Exit::Interrupted => Self::from(130),
+        }
+    }
+}
+
+/// Prints an error, if there is one, and says how the process ends.
+pub(crate) fn code_of(result: anyhow::Result<Exit>) -> ExitCode {
+    match result {
+        Ok(exit) => exit.into(),
+        // `… | head` has seen enough: that is no error.
+        Err(e) if is_broken_pipe(&e) => Exit::Success.into(),
+        Err(e) => {
+            report(&e);
+            Exit::Failure.into()
+        }
+    }
+}
+
+/// One line on standard error: what happened, and its causes where they add something.
+pub(crate) fn report(error: &anyhow::Error) {
+    let mut line = error.to_string();
+    for cause in error.chain().skip(1) {
+        let cause = cause.to_string();
+        if !line.contains(&cause) {
+            line = format!("{line}: {cause}");
+        }
+    }
+    let line = line.replace(['\n', '\r'], " ");
+    // If even this cannot be written, nobody is there to be told.
+    let _ = writeln!(anstream::stderr(), "\u{1b}[1;31merror\u{1b}[0m: {line}");
+}
+
+/// One line on standard error about something that does not stop the command.
+pub(crate) fn warn(message: &str) {
+    let _ = writeln!(anstream::stderr(), "\u{1b}[1;33mwarning\u{1b}[0m: {message}");
+}
+
+/// One line on standard error that is neither: what was done.
+pub(crate) fn note(message: &str) {
+    let _ = writeln!(anstream::stderr(), "{message}");
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<io::Error>())
+        .any(|e| e.kind() == ErrorKind::BrokenPipe)
+}

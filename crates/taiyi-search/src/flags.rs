@@ -1,0 +1,253 @@
+//! What can be typed, exactly as typed; [`crate::settings`] turns it into something valid.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Search your own pictures with Chinese sentences, on your own machine.
+///
+/// First `taiyi-search index ./photos`, then `taiyi-search query 两只老虎`.
+#[derive(Debug, Parser)]
+#[command(name = "taiyi-search", version, propagate_version = true, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: GlobalFlags,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Everywhere")]
+pub(crate) struct GlobalFlags {
+    /// Folder of the index [default: taiyi-search/index in the platform's data folder]
+    #[arg(long, global = true, value_name = "DIR", env = "TAIYI_INDEX", hide_env_values = true)]
+    pub(crate) index: Option<PathBuf>,
+    /// Model: a name, or a folder with text/ and image/ in it [default: the index's own; for a new
+    /// index taiyi-102m]
+    #[arg(long, global = true, value_name = "NAME|DIR", env = "TAIYI_MODEL", hide_env_values = true)]
+    pub(crate) model: Option<String>,
+    /// Threads for decoding and for the model [default: one a processor]
+    #[arg(long, global = true, value_name = "N", env = "TAIYI_THREADS", hide_env_values = true)]
+    pub(crate) threads: Option<usize>,
+    /// Say more on standard error; twice for details
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+    /// Say nothing but errors on standard error
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+    /// Colours
+    #[arg(long, global = true, value_name = "WHEN", value_enum)]
+    pub(crate) color: Option<When>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum When {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Make or renew the index of folders and files
+    Index(IndexFlags),
+    /// Find pictures by a sentence, by a picture, or by a sum of both
+    Query(QueryFlags),
+    /// Print the vectors of texts and pictures
+    Embed(EmbedFlags),
+    /// Say what is in the index
+    Status(StatusFlags),
+    /// Check every byte of the index
+    Verify(VerifyFlags),
+    /// Take folders or files out of the index; the files themselves stay
+    Remove(RemoveFlags),
+    /// Print a completion script for a shell
+    Completions(CompletionsFlags),
+}
+
+/// Make or renew the index of folders and files.
+///
+/// Files that have not changed since the last time cost nothing; renamed, moved and copied ones are
+/// recognised by their content. A file that cannot be read is reported, remembered, and never stops
+/// the rest. Ctrl-C stops after the batch at hand; the next run goes on from there. Nothing is ever
+/// written into the folders that are indexed.
+#[derive(Args, Debug)]
+pub(crate) struct IndexFlags {
+    /// Folders, with all below them, or single files [default: all folders indexed before]
+    #[arg(value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+    /// Follow symbolic links
+    #[arg(long)]
+    pub(crate) follow_links: bool,
+    /// Take hidden files too, and @eaDir, .git, node_modules, System Volume Information, $RECYCLE.BIN
+    #[arg(long)]
+    pub(crate) hidden: bool,
+    /// Leave out what matches, e.g. '*.gif' or '草稿/**'; repeatable
+    #[arg(long, value_name = "GLOB")]
+    pub(crate) exclude: Vec<String>,
+    /// Refuse pictures of more megapixels than this, before decoding them [default: 200]
+    #[arg(long, value_name = "N")]
+    pub(crate) max_megapixels: Option<u64>,
+    /// Try files again that failed before, even if they have not changed
+    #[arg(long)]
+    pub(crate) retry_failed: bool,
+    /// Embed everything anew, e.g. with another model
+    #[arg(long)]
+    pub(crate) rebuild: bool,
+    /// Only say what would be done
+    #[arg(long, conflicts_with = "rebuild")]
+    pub(crate) dry_run: bool,
+    /// Pictures in a batch of the model
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) batch_images: u16,
+    /// Form of the summary
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = SummaryFormat::Text)]
+    pub(crate) format: SummaryFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SummaryFormat {
+    /// Lines to read
+    Text,
+    /// One JSON object
+    Json,
+}
+
+/// Find pictures by a sentence, by a picture, or by a sum of both.
+///
+/// A prompt may be a sum: '2:海边 + 日落 - 人' (full-width ＋－： too), with '@cat.jpg' for a picture and
+/// path:旅行/ after:2023-05 before:2024 to narrow it down. Several prompts give one list each.
+/// Exit status: 0 if something was found, 1 if nothing, 2 if something went wrong.
+#[derive(Args, Debug)]
+pub(crate) struct QueryFlags {
+    /// What to look for, e.g. 两只老虎
+    #[arg(value_name = "PROMPT")]
+    pub(crate) prompts: Vec<String>,
+    /// Prompts from a file, one a line; - for standard input
+    #[arg(long, value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    /// Look for what resembles this picture; repeatable, and added to every prompt
+    #[arg(long, value_name = "FILE")]
+    pub(crate) image: Vec<PathBuf>,
+    /// Add a text to every prompt, e.g. 日落 or 2:日落; repeatable
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    pub(crate) plus: Vec<String>,
+    /// Subtract a text from every prompt, e.g. 人 or 0.5:人; repeatable
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    pub(crate) minus: Vec<String>,
+    /// Take prompts as plain sentences: no operators, weights or filters in them
+    #[arg(long)]
+    pub(crate) literal: bool,
+    /// Cut prompts that are longer than the model reads, instead of refusing them
+    #[arg(long)]
+    pub(crate) truncate: bool,
+    /// How many hits, at most
+    #[arg(short = 'k', long = "top", value_name = "N", default_value_t = 10)]
+    pub(crate) k: usize,
+    /// Leave out hits below this score (cosine, -1 to 1)
+    #[arg(long, value_name = "SCORE", allow_hyphen_values = true)]
+    pub(crate) min_score: Option<f32>,
+    /// Only pictures whose path fits, e.g. 旅行/ or '*.png'; repeatable, all must fit
+    #[arg(long, value_name = "GLOB")]
+    pub(crate) path: Vec<String>,
+    /// Only pictures of this day or later, e.g. 2023, 2023-05, 2023年5月1日
+    #[arg(long, value_name = "DATE")]
+    pub(crate) after: Option<String>,
+    /// Only pictures before this day
+    #[arg(long, value_name = "DATE")]
+    pub(crate) before: Option<String>,
+    /// Compare with every picture instead of walking the graph
+    #[arg(long)]
+    pub(crate) exact: bool,
+    /// Form of the answer [default: table on a terminal, else paths]
+    #[arg(long, value_name = "FORMAT", value_enum)]
+    pub(crate) format: Option<HitFormat>,
+    /// End paths with NUL instead of a newline, for xargs -0 (implies --format paths)
+    #[arg(short = '0', long = "null")]
+    pub(crate) null: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum HitFormat {
+    /// Aligned columns to read
+    Table,
+    /// One path a line
+    Paths,
+    /// rank, score, path, prompt; tabs, newlines and backslashes written as \t, \n, \\
+    Tsv,
+    /// One JSON object a prompt, each on its own line
+    Json,
+}
+
+/// Print the vectors of texts and pictures.
+///
+/// Unit vectors, as the index holds them: texts first, then pictures, each in the order given.
+#[derive(Args, Debug)]
+pub(crate) struct EmbedFlags {
+    /// A text; repeatable
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true, required_unless_present = "image")]
+    pub(crate) text: Vec<String>,
+    /// A picture; repeatable
+    #[arg(long, value_name = "FILE")]
+    pub(crate) image: Vec<PathBuf>,
+    /// Form of the output
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = VectorFormat::Json)]
+    pub(crate) format: VectorFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum VectorFormat {
+    /// One JSON object a vector, each on its own line
+    Json,
+    /// One NumPy array, f32, a row a vector
+    Npy,
+}
+
+/// Say what is in the index: folders, counts, model, size, failed files.
+#[derive(Args, Debug)]
+pub(crate) struct StatusFlags {
+    /// List every failed file with the reason
+    #[arg(long)]
+    pub(crate) failed: bool,
+    /// Form of the answer
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = SummaryFormat::Text)]
+    pub(crate) format: SummaryFormat,
+}
+
+/// Check every byte of the index: checksums, and that ledger and generation agree.
+///
+/// Says what is broken and how to mend it. Exit status: 0 if all is well, 1 if something is broken.
+#[derive(Args, Debug)]
+pub(crate) struct VerifyFlags {
+    /// Form of the answer
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = SummaryFormat::Text)]
+    pub(crate) format: SummaryFormat,
+}
+
+/// Take folders or files out of the index; the files themselves stay.
+#[derive(Args, Debug)]
+pub(crate) struct RemoveFlags {
+    /// Folders or files; they need not be there any more
+    #[arg(value_name = "PATH", required = true)]
+    pub(crate) paths: Vec<PathBuf>,
+}
+
+/// Print a completion script for a shell.
+#[derive(Args, Debug)]
+pub(crate) struct CompletionsFlags {
+    /// Which shell
+    #[arg(value_enum)]
+    pub(crate) shell: clap_complete::Shell,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}
