@@ -16,8 +16,6 @@ pub struct KnownModel {
     pub text_repository: &'static str,
     /// Hub repository of the image tower.
     pub image_repository: &'static str,
-    /// Components of an embedding.
-    pub dimension: usize,
 }
 
 const KNOWN_MODELS: &[KnownModel] = &[
@@ -25,13 +23,11 @@ const KNOWN_MODELS: &[KnownModel] = &[
         name: "taiyi-102m",
         text_repository: "IDEA-CCNL/Taiyi-CLIP-Roberta-102M-Chinese",
         image_repository: "openai/clip-vit-base-patch32",
-        dimension: 512,
     },
     KnownModel {
         name: "taiyi-326m",
         text_repository: "IDEA-CCNL/Taiyi-CLIP-Roberta-large-326M-Chinese",
         image_repository: "openai/clip-vit-large-patch14",
-        dimension: 768,
     },
 ];
 

@@ -75,7 +75,7 @@ impl TextTower {
         for (index, text) in batch.iter().enumerate() {
             let tokens = self.tokenize(text)?;
             if tokens.truncated {
-                tracing::warn!(tokens = self.max_tokens(), "a text is too long, its end was cut off");
+                tracing::debug!(tokens = self.max_tokens(), "a text is too long, its end was cut off");
             }
             texts.push((index, tokens.ids));
         }

@@ -1,8 +1,9 @@
 //! Token ids, pixels and embeddings against transformers and Pillow.
 
 use taiyi_core::{Embedding, ImageEncoder, PreparedImage, TextEncoder};
+use taiyi_model::ModelFolder;
 
-use crate::support::{Reference, copy_of, data, difference, open, picture, spread, threads};
+use crate::support::{Reference, copy_of, data, difference, open, picture, replace, spread, threads};
 
 /// Per component of a unit vector.
 const TOLERANCE: f32 = 2e-5;
@@ -75,7 +76,7 @@ fn a_tokenizer_json_does_as_well() {
     });
     std::fs::write(text.join("tokenizer.json"), json.to_string()).unwrap();
     std::fs::remove_file(text.join("vocab.txt")).unwrap();
-    let tower = taiyi_model::ModelFolder::open(model.path()).unwrap().text_tower(&threads(1)).unwrap();
+    let tower = ModelFolder::open(model.path()).unwrap().text_tower(&threads(1)).unwrap();
     for (prompt, ids) in reference.prompts.iter().zip(&reference.token_ids) {
         assert_eq!(&tower.tokenize(prompt).unwrap().ids, ids, "{prompt:?}");
     }
@@ -92,6 +93,36 @@ fn texts_are_embedded_as_by_transformers() {
         assert_eq!((tower.dimension(), model.dimension()), (64, 64));
         close(&tower.encode_texts(&texts).unwrap(), &reference.text_embeddings);
     }
+}
+
+/// Were the committed weights tame, a wrong layer would pass unnoticed.
+#[test]
+fn a_wrong_configuration_would_show() {
+    let reference = Reference::read();
+    let worst = |ours: &[Embedding], theirs: &[Vec<f32>]| {
+        ours.iter().zip(theirs).map(|(a, b)| difference(a.as_slice(), b)).fold(0.0, f32::max)
+    };
+    for (from, to) in [
+        ("\"hidden_act\": \"gelu\"", "\"hidden_act\": \"gelu_new\""),
+        ("\"num_attention_heads\": 4", "\"num_attention_heads\": 2"),
+        ("\"layer_norm_eps\": 1e-12", "\"layer_norm_eps\": 1e-3"),
+    ] {
+        let model = copy_of("tiny");
+        replace(&model.path().join("text/config.json"), from, to);
+        let tower = ModelFolder::open(model.path()).unwrap().text_tower(&threads(1)).unwrap();
+        let prompts: Vec<&str> = reference.prompts.iter().map(String::as_str).collect();
+        let off = worst(&tower.encode_texts(&prompts).unwrap(), &reference.text_embeddings);
+        assert!(off > 3.0 * TOLERANCE, "{to}: only off by {off}");
+    }
+    let model = copy_of("tiny");
+    let config = model.path().join("image/config.json");
+    // Both halves have one; the second is the pictures'.
+    let text = std::fs::read_to_string(&config).unwrap().replace("quick_gelu", "gelu");
+    std::fs::write(config, text).unwrap();
+    let tower = ModelFolder::open(model.path()).unwrap().image_tower(&threads(1)).unwrap();
+    let prepared: Vec<_> = reference.images().iter().map(|image| tower.prepare(image).unwrap()).collect();
+    let off = worst(&tower.encode_images(&prepared).unwrap(), &reference.image_embeddings);
+    assert!(off > 3.0 * TOLERANCE, "only off by {off}");
 }
 
 #[test]
