@@ -11,9 +11,10 @@ use image::{ImageDecoder, ImageResult};
 use taiyi_core::{ImageFormat, PhotoMetadata, RgbImage};
 
 use crate::icon::IconEntry;
+use crate::metadata::Facts;
 use crate::sniff::{sniff, sniff_unsupported};
 use crate::truncated::mended_jpeg;
-use crate::{ImageError, Limits, header, metadata, orient, rgb};
+use crate::{ImageError, Limits, header, orient, rgb};
 
 /// What a decoder may allocate besides the pixels: rows, palettes, colour profiles, EXIF.
 const SCRATCH_BYTES: u64 = 64 << 20;
@@ -82,12 +83,12 @@ fn decode_as(format: ImageFormat, bytes: &[u8], path: &Path, limits: &Limits) ->
     allocations.max_alloc = Some(sample_bytes.saturating_mul(2).saturating_add(SCRATCH_BYTES));
     decoder.set_limits(allocations).map_err(failed)?;
 
-    let exif = if format == ImageFormat::Tiff {
-        metadata::parse(bytes)
+    let facts = if format == ImageFormat::Tiff {
+        Facts::read(bytes)
     } else {
-        decoder.exif_metadata().ok().flatten().as_deref().and_then(metadata::parse)
+        decoder.exif_metadata().ok().flatten().map_or_else(Facts::default, |raw| Facts::read(&raw))
     };
-    let orientation = orient::stored(exif.as_ref(), &mut *decoder);
+    let orientation = orient::stored(facts.orientation, &mut *decoder);
 
     let buffer_len = usize::try_from(sample_bytes).map_err(|_| corrupt("it does not fit into memory"))?;
     let mut samples = vec![0; buffer_len];
@@ -106,7 +107,7 @@ fn decode_as(format: ImageFormat, bytes: &[u8], path: &Path, limits: &Limits) ->
 
     let upright = orient::upright(width, height, pixels, orientation);
     let image = upright.ok_or_else(|| corrupt("the pixels do not fill its size"))?;
-    let metadata = metadata::describe(&image, format, orientation, exif.as_ref());
+    let metadata = facts.describe(&image, format, orientation);
     Ok(Decoded { image, metadata })
 }
 

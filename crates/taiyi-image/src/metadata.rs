@@ -16,9 +16,52 @@ const FIRST_YEAR: i16 = 1826;
 /// The farthest that a clock on earth is from UTC, in minutes.
 const MAX_OFFSET_MIN: i16 = 14 * 60;
 
+/// What EXIF says that is worth keeping.
+#[derive(Debug, Default)]
+pub(crate) struct Facts {
+    /// `None` where EXIF stores none, or none that exists.
+    pub(crate) orientation: Option<Orientation>,
+    taken: Option<(i64, Option<i16>)>,
+    gps: Option<GpsPosition>,
+    camera: Option<String>,
+}
+
+impl Facts {
+    /// Reads raw EXIF, or a whole TIFF file, which has the same structure. Of a broken one, what is still
+    /// legible. The parser's copy of it is gone before any pixels are decoded.
+    pub(crate) fn read(raw: &[u8]) -> Self {
+        parse(raw).map_or_else(Self::default, |exif| Self {
+            orientation: orientation(&exif),
+            taken: taken(&exif),
+            gps: gps(&exif),
+            camera: camera(&exif),
+        })
+    }
+
+    /// The metadata of an upright picture.
+    pub(crate) fn describe(
+        self,
+        image: &RgbImage,
+        format: ImageFormat,
+        orientation: Orientation,
+    ) -> PhotoMetadata {
+        let (taken_s, taken_offset_min) = self.taken.unzip();
+        PhotoMetadata {
+            width: image.width(),
+            height: image.height(),
+            format,
+            orientation,
+            taken_s,
+            taken_offset_min: taken_offset_min.flatten(),
+            gps: self.gps,
+            camera: self.camera,
+        }
+    }
+}
+
 /// Parses raw EXIF (a TIFF structure, with or without the `Exif` preamble); of a broken one, what is
 /// still legible.
-pub(crate) fn parse(raw: &[u8]) -> Option<Exif> {
+fn parse(raw: &[u8]) -> Option<Exif> {
     let raw = raw.strip_prefix(b"Exif\0\0").unwrap_or(raw).to_vec();
     // A picture is never lost to its EXIF, not even by a panic.
     let parsed = panic::catch_unwind(|| {
@@ -38,29 +81,9 @@ pub(crate) fn parse(raw: &[u8]) -> Option<Exif> {
 }
 
 /// The orientation that EXIF stores; `None` where it stores none, or none that exists.
-pub(crate) fn orientation(exif: &Exif) -> Option<Orientation> {
+fn orientation(exif: &Exif) -> Option<Orientation> {
     let value = field(exif, Tag::Orientation)?.get_uint(0)?;
     (1..=8).contains(&value).then(|| Orientation::from_exif(value))
-}
-
-/// The metadata of an upright picture.
-pub(crate) fn describe(
-    image: &RgbImage,
-    format: ImageFormat,
-    orientation: Orientation,
-    exif: Option<&Exif>,
-) -> PhotoMetadata {
-    let (taken_s, taken_offset_min) = exif.and_then(taken).unzip();
-    PhotoMetadata {
-        width: image.width(),
-        height: image.height(),
-        format,
-        orientation,
-        taken_s,
-        taken_offset_min: taken_offset_min.flatten(),
-        gps: exif.and_then(gps),
-        camera: exif.and_then(camera),
-    }
 }
 
 fn field(exif: &Exif, tag: Tag) -> Option<&Value> {
@@ -349,9 +372,9 @@ mod tests {
         fn any_bytes_can_be_parsed(raw: Vec<u8>, big_endian: bool) {
             let start: &[u8] = if big_endian { b"MM\0\x2a\0\0\0\x08\0\x02" } else { b"II\x2a\0\x08\0\0\0\x02\0" };
             let raw = [start, &raw].concat();
-            if let Some(exif) = parse(&raw) {
-                let _ = (taken(&exif), gps(&exif), camera(&exif), orientation(&exif));
-            }
+            let facts = Facts::read(&raw);
+            prop_assert!(facts.camera.is_none_or(|name| !name.is_empty()));
+            prop_assert!(facts.gps.is_none_or(|p| p.latitude.abs() <= 90.0 && p.longitude.abs() <= 180.0));
         }
     }
 }

@@ -35,10 +35,10 @@ pub fn read(path: &Path, limits: &Limits) -> Result<Vec<u8>, ImageError> {
     Ok(bytes)
 }
 
-/// Reads and decodes a file: [`read`], then [`decode`].
+/// Reads and decodes a file: [`read`], then [`decode()`].
 ///
 /// # Errors
-/// As [`read`] and [`decode`].
+/// As [`read`] and [`decode()`].
 pub fn open(path: &Path, limits: &Limits) -> Result<Decoded, ImageError> {
     decode(&read(path, limits)?, path, limits)
 }

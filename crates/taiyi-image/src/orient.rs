@@ -3,11 +3,9 @@
 use image::{DynamicImage, ImageBuffer, ImageDecoder};
 use taiyi_core::{Orientation, RgbImage};
 
-use crate::metadata;
-
 /// How the stored pixels are turned: by EXIF, else by what the decoder knows (TIFF has a tag of its own).
-pub(crate) fn stored(exif: Option<&exif::Exif>, decoder: &mut dyn ImageDecoder) -> Orientation {
-    exif.and_then(metadata::orientation).unwrap_or_else(|| {
+pub(crate) fn stored(exif: Option<Orientation>, decoder: &mut dyn ImageDecoder) -> Orientation {
+    exif.unwrap_or_else(|| {
         decoder.orientation().map_or(Orientation::Upright, |o| Orientation::from_exif(o.to_exif().into()))
     })
 }
