@@ -19,6 +19,8 @@
 compile_error!("index files are mapped as little-endian numbers, and this target is big-endian");
 
 mod collect;
+#[cfg(test)]
+mod crash_tests;
 mod durable;
 mod encoding;
 mod error;

@@ -15,7 +15,7 @@ use crate::{StoreError, manifest::LOCK_NAME};
 /// Held for as long as it lives.
 #[derive(Debug)]
 pub(crate) struct WriterLock {
-    _file: File,
+    file: File,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -52,7 +52,14 @@ impl WriterLock {
             .and_then(|()| file.rewind())
             .and_then(|()| file.write_all(text.as_bytes()))
             .map_err(io)?;
-        Ok(Self { _file: file })
+        Ok(Self { file })
+    }
+}
+
+impl Drop for WriterLock {
+    fn drop(&mut self) {
+        // Closing alone would leave the lock to a child process that was just forked and still has the file.
+        let _ = self.file.unlock();
     }
 }
 

@@ -14,6 +14,7 @@ use crate::error::REMEDY_GENERATION;
 use crate::ledger::{Ledger, State};
 use crate::lock::WriterLock;
 use crate::manifest::{LEDGER_NAME, Manifest};
+use crate::writer::check_not_behind;
 use crate::{LocationState, Row, Snapshot, StoreError};
 
 /// Records between two reports of progress.
@@ -284,6 +285,7 @@ impl Check<'_> {
                 Ok(())
             };
         };
+        check_not_behind(&ledger, &state, snapshot.map(Snapshot::manifest))?;
         self.contents(&ledger, &state)?;
         if state.rebuilding {
             // What is published is of before the rebuild, on purpose.

@@ -14,7 +14,7 @@ use crate::fault::{Faults, Step};
 use crate::generation::build;
 use crate::ledger::{Batch, Ledger, State, stored_root_path};
 use crate::lock::{WriterLock, unix_now_s};
-use crate::manifest::{FORMAT_VERSION, LEDGER_NAME, MANIFEST_NAME};
+use crate::manifest::{FORMAT_VERSION, LEDGER_NAME, MANIFEST_NAME, Manifest};
 use crate::publish::{Publisher, readable_manifest, sweep_temporary};
 use crate::{
     ContentHash, Entry, FailureKind, LocationRecord, LocationState, RelativePath, Root, RootId, StoreError,
@@ -526,11 +526,6 @@ impl Writer {
     pub(crate) fn set_faults(&mut self, hook: crate::fault::Hook) {
         self.faults = Faults { hook: Some(hook) };
     }
-
-    #[cfg(test)]
-    pub(crate) fn ledger(&self) -> &Ledger {
-        &self.ledger
-    }
 }
 
 fn no_such_root(id: RootId) -> StoreError {
@@ -545,6 +540,9 @@ fn open_ledger(dir: &Path, opening: &Opening) -> Result<(Ledger, State), StoreEr
     } else {
         Ledger::open(dir).and_then(|ledger| {
             let state = ledger.state()?;
+            if let Some(state) = &state {
+                check_not_behind(&ledger, state, readable_manifest(dir)?.as_ref())?;
+            }
             Ok((ledger, state))
         })
     };
@@ -560,6 +558,10 @@ fn open_ledger(dir: &Path, opening: &Opening) -> Result<(Ledger, State), StoreEr
     };
     let mut state = match (state, opening) {
         (Some(state), _) => state,
+        // sled takes some damaged files for empty ones.
+        (None, Opening::Continue(_) | Opening::AnyModel) if published => {
+            return Err(StoreError::ledger(ledger.dir(), "it is empty"));
+        }
         (None, Opening::Continue(model) | Opening::Rebuild(model)) => {
             // What was published before the ledger was lost stays until everything is embedded anew.
             let state = new_state(dir, model.clone(), published);
@@ -595,6 +597,23 @@ fn open_ledger(dir: &Path, opening: &Opening) -> Result<(Ledger, State), StoreEr
         write_state(&ledger, &state)?;
     }
     Ok((ledger, state))
+}
+
+/// A ledger that has fallen behind what was published from it has lost what was durable: sled cuts off
+/// what it cannot read of its log.
+pub(crate) fn check_not_behind(
+    ledger: &Ledger,
+    state: &State,
+    manifest: Option<&Manifest>,
+) -> Result<(), StoreError> {
+    match manifest {
+        Some(manifest) if manifest.ledger == state.id && manifest.change > state.change => {
+            let (had, has) = (manifest.change, state.change);
+            let what = format!("{had} changes of it were published, it has only {has}");
+            Err(StoreError::ledger(ledger.dir(), what))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Sets a damaged ledger aside rather than deleting it: someone may want to look at it.

@@ -157,10 +157,12 @@ fn connect(graph: &mut BuiltGraph, vectors: &VectorTable) {
         if reached.get(row as usize).copied().unwrap_or(true) {
             continue;
         }
-        // The nearest row that a walk does find is the best place to leave from.
+        // The nearest row that can be left from; a walk may pass this one on the upper levels.
         let nearest = vectors
             .row(row)
-            .and_then(|vector| walk(graph, vectors, vector, 64, &|_| true).ok())
+            .and_then(|vector| {
+                walk(graph, vectors, vector, 64, &|to| reached.get(to as usize) == Some(&true)).ok()
+            })
             .and_then(|found| found.into_sorted().first().map(|n| n.row.0))
             .unwrap_or(graph.entry);
         if let Some(nodes) = graph.levels.first_mut()
