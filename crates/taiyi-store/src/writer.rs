@@ -145,7 +145,7 @@ impl Writer {
     /// `Busy` when another process writes, `Incompatible` when the index holds embeddings of another
     /// model, `NewerFormat`, `Corrupt`, `Io`, and `InvalidArgument` for impossible graph options.
     pub fn open(dir: &Path, options: WriterOptions) -> Result<Self, StoreError> {
-        Self::open_as(dir, Opening::Continue(options.model), options.graph, options.threads)
+        Self::open_as(dir, &Opening::Continue(options.model), options.graph, options.threads)
     }
 
     /// Opens the index in `dir` to embed everything anew, with the same model or another. What was known
@@ -155,7 +155,7 @@ impl Writer {
     /// # Errors
     /// As [`open`](Self::open), but never `Incompatible`.
     pub fn open_for_rebuild(dir: &Path, options: WriterOptions) -> Result<Self, StoreError> {
-        Self::open_as(dir, Opening::Rebuild(options.model), options.graph, options.threads)
+        Self::open_as(dir, &Opening::Rebuild(options.model), options.graph, options.threads)
     }
 
     /// Opens an index that exists, whatever its model: to remove from it, or to publish again.
@@ -170,17 +170,17 @@ impl Writer {
         if !Ledger::exists(dir) && !dir.join(MANIFEST_NAME).exists() {
             return Err(StoreError::NotFound { dir: dir.to_owned() });
         }
-        Self::open_as(dir, Opening::AnyModel, graph, threads)
+        Self::open_as(dir, &Opening::AnyModel, graph, threads)
     }
 
     fn open_as(
         dir: &Path,
-        opening: Opening,
+        opening: &Opening,
         graph: GraphOptions,
         threads: NonZeroUsize,
     ) -> Result<Self, StoreError> {
         build::check_options(&graph)?;
-        if let Opening::Continue(model) | Opening::Rebuild(model) = &opening
+        if let Opening::Continue(model) | Opening::Rebuild(model) = opening
             && (model.dimension == 0 || model.dimension > 1 << 20)
         {
             return Err(StoreError::InvalidArgument(format!("{model} cannot be indexed")));
@@ -188,7 +188,7 @@ impl Writer {
         fs::create_dir_all(dir).map_err(|e| StoreError::io(dir, e))?;
         let lock = WriterLock::acquire(dir)?;
         sweep_temporary(dir);
-        let (ledger, state) = open_ledger(dir, &opening)?;
+        let (ledger, state) = open_ledger(dir, opening)?;
         let writer = Self {
             dir: dir.to_owned(),
             model: state.model.clone(),

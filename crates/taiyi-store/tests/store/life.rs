@@ -111,7 +111,7 @@ fn what_the_indexer_asks() {
     let writer = open(dir.path(), DIM);
     let root = writer.add_root(Path::new(ROOT)).unwrap();
     let unknown = Entry::Reused { root, path: path("x.jpg"), stamp: stamp(0), hash: hash(0) };
-    assert!(matches!(writer.commit(&[unknown.clone()]), Err(StoreError::InvalidArgument(_))));
+    assert!(matches!(writer.commit(std::slice::from_ref(&unknown)), Err(StoreError::InvalidArgument(_))));
     assert!(writer.commit(&[embedded(root, "x.jpg", 0, DIM + 1)]).is_err());
     // Within one batch a content may be embedded and reused.
     writer.commit(&[embedded(root, "a/1.jpg", 0, DIM), unknown]).unwrap();

@@ -95,7 +95,7 @@ fn the_walk_misses_at_most_one_in_a_hundred() {
 #[test]
 fn filters_make_the_walk_longer_not_blind() {
     for (one_in, ef) in [(2, Some(128)), (100, Some(128)), (10_000, Some(128)), (2, None), (10_000, None)] {
-        let filter = move |view: RowView<'_>| view.item().unwrap().metadata.height % one_in == 0;
+        let filter = move |view: RowView<'_>| view.item().unwrap().metadata.height.is_multiple_of(one_in);
         let found = recall(Some(&filter), ef, 15);
         assert!(found >= BUDGET, "1 in {one_in}, ef {ef:?}: recall@10 {found}");
     }
