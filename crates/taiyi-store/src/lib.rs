@@ -30,6 +30,7 @@ mod ledger;
 mod lock;
 mod manifest;
 mod mmap;
+mod opening;
 mod path;
 mod publish;
 mod record;

@@ -14,7 +14,7 @@ use crate::error::REMEDY_GENERATION;
 use crate::ledger::{Ledger, State};
 use crate::lock::WriterLock;
 use crate::manifest::{LEDGER_NAME, Manifest};
-use crate::writer::check_not_behind;
+use crate::opening::check_not_behind;
 use crate::{LocationState, Row, Snapshot, StoreError};
 
 /// Records between two reports of progress.
