@@ -80,13 +80,15 @@ def make_batch(sheet: SpriteSheet, seed: int, step: int, images: int, easy_steps
 class Batches:
     """Makes batches one step ahead, in a thread: drawing overlaps with the arithmetic of the step before."""
 
-    def __init__(self, sheet: SpriteSheet, seed: int, first: int, last: int, images: int, easy_steps: int):
+    def __init__(self, sheet: SpriteSheet, seed: int, first: int, last: int, sizes: list[tuple[int, int]], easy: int):
+        """`sizes`: (first step, pictures a step), ascending; `easy`: how many steps keep to simple scenes."""
         self.ready: queue.Queue = queue.Queue(maxsize=3)
 
         def work():
             try:
                 for step in range(first, last):
-                    self.ready.put(make_batch(sheet, seed, step, images, easy_steps))
+                    images = next(n for begin, n in reversed(sizes) if begin <= step)
+                    self.ready.put(make_batch(sheet, seed, step, images, easy))
                 self.ready.put(None)
             except BaseException as error:  # handed to the consumer, who would wait for ever otherwise
                 self.ready.put(error)

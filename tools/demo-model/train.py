@@ -1,6 +1,11 @@
-"""Trains the two towers from nothing. Resumes from its checkpoint; the same seed and steps give the same model."""
+"""Trains the two towers from nothing. Resumes from its checkpoint; the same seed and steps give the same model.
+
+While it runs: SIGTERM writes the checkpoint and ends; a file `decay` in the work folder, holding a number of steps, begins
+the last part of the schedule now, for when the machine turns out to be slower or the model better than planned.
+"""
 
 import argparse
+import signal
 import time
 from pathlib import Path
 
@@ -36,6 +41,12 @@ def optimizers(towers: Towers, lr: float) -> list[torch.optim.Optimizer]:
 def rate(step: int, steps: int, warmup: int, decay: int) -> float:
     """Warm-up, constant, linear to zero: the total can be changed until the last part begins."""
     return min(1.0, (step + 1) / warmup, max(0.0, (steps - step) / decay))
+
+
+def batch_sizes(plan: str) -> list[tuple[int, int]]:
+    """`256,200:128` is 256 pictures a step at first and 128 from step 200 on; as (first step, pictures)."""
+    parts = [part.split(":") for part in plan.split(",")]
+    return [(0, int(parts[0][0])), *((int(first), int(images)) for first, images in parts[1:])]
 
 
 def held_out_check(towers: Towers, sheet: SpriteSheet, tokenizer, scenes: int = 300) -> str:
@@ -77,9 +88,17 @@ def train(args: argparse.Namespace) -> Path:
         print(f"resumed at step {first}", flush=True)
 
     sheet = SpriteSheet(IMAGE_SIDE // FOLD, PATCH // FOLD, args.seed)
-    started, seen, sums = time.time(), time.time(), {}
-    batches = Batches(sheet, args.seed, first, args.steps, args.batch, args.easy_steps)
+    started, seen = time.time(), time.time()
+    sums: dict[str, float] = {}
+    stopped: list[int] = []  # a polite end: what was learnt since the last checkpoint is kept
+    signal.signal(signal.SIGTERM, lambda *_: stopped.append(1))
+    images_since = 0
+    batches = Batches(sheet, args.seed, first, args.steps, batch_sizes(args.batch), args.easy_steps)
     for step, batch in enumerate(batches, first):
+        if (work / "decay").exists() and step < args.steps - args.decay:
+            args.decay = int((work / "decay").read_text())
+            args.steps = step + args.decay
+            print(f"step {step}: ending as --steps {args.steps} --decay {args.decay} would", flush=True)
         factor = rate(step, args.steps, args.warmup, args.decay)
         for optim in optims:
             for group in optim.param_groups:
@@ -108,13 +127,14 @@ def train(args: argparse.Namespace) -> Path:
 
         for n, v in losses.items():
             sums[n] = sums.get(n, 0.0) + float(v.detach())
+        images_since += len(batch.pixels)
         if (step + 1) % 20 == 0:
             now = time.time()
             parts = " ".join(f"{n} {v / 20:.3f}" for n, v in sums.items())
-            print(f"step {step + 1} {20 * args.batch / (now - seen):.0f} scenes/s lr {factor:.2f} {parts} "
-                  f"scale {float(towers.logit_scale.exp()):.0f}", flush=True)
-            seen, sums = now, {}
-        if (step + 1) % args.check == 0 or step + 1 == args.steps:
+            print(f"step {step + 1} {images_since / (now - seen):.0f} scenes/s lr {factor:.2f} {parts} "
+                  f"scale {float(towers.logit_scale.detach().exp()):.0f}", flush=True)
+            seen, sums, images_since = now, {}, 0
+        if (step + 1) % args.check == 0 or step + 1 == args.steps or stopped:
             seconds = spent + time.time() - started
             state = {"towers": towers.state_dict(), "average": average, "optims": [o.state_dict() for o in optims],
                      "step": step + 1, "seconds": seconds}
@@ -124,7 +144,10 @@ def train(args: argparse.Namespace) -> Path:
             towers.load_state_dict(average)
             print(f"step {step + 1} after {seconds / 60:.1f} min: {held_out_check(towers, sheet, tokenizer)}", flush=True)
             towers.load_state_dict(now_state)
-            seen = time.time()
+            seen, images_since = time.time(), 0
+        if stopped or step + 1 == args.steps:
+            print(f"stopped at step {step + 1}", flush=True)
+            break
     return checkpoint
 
 
@@ -132,7 +155,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--work", default="work", help="checkpoint and log go here")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--steps", type=int, default=4000)
-    parser.add_argument("--batch", type=int, default=256)
+    parser.add_argument("--batch", default="256", help="pictures a step; 256,200:128 changes it at step 200")
     parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--warmup", type=int, default=100)
     parser.add_argument("--decay", type=int, default=1000)
