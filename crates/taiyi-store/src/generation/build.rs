@@ -91,10 +91,8 @@ pub(crate) fn build(
         .build()
         .map_err(|e| failed(e.to_string()))?;
     let built = catch_unwind(AssertUnwindSafe(|| {
-        let mut hnsw =
+        let hnsw =
             Hnsw::new(options.m, rows.len(), MAX_LEVELS, options.ef_construction, RowDistance(vectors));
-        // Rows in the middle of a dense cluster would otherwise keep one or two neighbours.
-        hnsw.set_keeping_pruned(true);
         let total = rows.len() as u64;
         let mut done = 0;
         for chunk in rows.chunks(CHUNK_ROWS) {

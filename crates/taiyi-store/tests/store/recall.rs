@@ -12,7 +12,7 @@ use crate::support::{
 };
 
 const DIM: usize = 64;
-const ROWS: u64 = 20_000;
+const ROWS: u64 = 10_000;
 const QUERIES: usize = 100;
 const BUDGET: f64 = 0.99;
 
@@ -45,7 +45,7 @@ fn commit(
     }
 }
 
-/// 20,000 rows in a graph, and 500 after it.
+/// 10,000 rows in a graph, and 500 after it.
 fn fixture() -> &'static Fixture {
     static FIXTURE: OnceLock<Fixture> = OnceLock::new();
     FIXTURE.get_or_init(|| {
