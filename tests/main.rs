@@ -1,0 +1,25 @@
+//! End-to-end tests: the real binary, real files, a tiny model.
+//!
+//! One test binary, so that it links once. Every test has a [`harness::Sandbox`] of its own: photos,
+//! index, home folder. The model is the tiny one of `taiyi-model`'s tests; its weights are random, so
+//! that scores carry no meaning, but they are the same on every run, and equal pixels are equal vectors.
+
+#![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used)]
+
+mod harness;
+mod pictures;
+
+mod answers;
+mod bad_input;
+mod crashes;
+mod damage;
+mod errors;
+mod folders;
+mod formats;
+mod language;
+mod life;
+mod names;
+mod roots;
+mod system;
+mod together;
