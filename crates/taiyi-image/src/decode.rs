@@ -12,7 +12,7 @@ use taiyi_core::{ImageFormat, PhotoMetadata, RgbImage};
 
 use crate::icon::IconEntry;
 use crate::metadata::Facts;
-use crate::sniff::{sniff, sniff_unsupported};
+use crate::sniff::recognize;
 use crate::truncated::mended_jpeg;
 use crate::{ImageError, Limits, header, orient, rgb};
 
@@ -39,12 +39,7 @@ pub struct Decoded {
 /// more pixels than the limits allow (known before anything is decoded), or makes its decoder panic.
 /// Broken EXIF is no error, nor is a JPEG whose end is missing.
 pub fn decode(bytes: &[u8], path: &Path, limits: &Limits) -> Result<Decoded, ImageError> {
-    let Some(format) = sniff(bytes, path) else {
-        return Err(match sniff_unsupported(bytes, path) {
-            Some(name) => ImageError::Unsupported { path: path.into(), message: format!("{name} pictures") },
-            None => ImageError::NotAPicture { path: path.into(), is_empty: bytes.is_empty() },
-        });
-    };
+    let format = recognize(bytes, path)?;
     contain_panics(path, || decode_as(format, bytes, path, limits))
 }
 

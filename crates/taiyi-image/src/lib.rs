@@ -24,5 +24,5 @@ pub use decode::{Decoded, decode};
 pub use error::ImageError;
 pub use limits::Limits;
 pub use open::{open, read};
-pub use sniff::{SNIFF_BYTES, has_picture_extension, sniff};
+pub use sniff::{SNIFF_BYTES, has_picture_extension, recognize, sniff};
 pub use thumbnail::thumbnail;

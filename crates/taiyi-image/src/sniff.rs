@@ -4,6 +4,8 @@ use std::path::Path;
 
 use taiyi_core::ImageFormat;
 
+use crate::ImageError;
+
 /// How many of a file's first bytes [`sniff`] wants; fewer are fine where the file has no more.
 pub const SNIFF_BYTES: usize = 64;
 
@@ -60,9 +62,21 @@ pub fn has_picture_extension(path: &Path) -> bool {
     has_extension(path, &PICTURE_EXTENSIONS)
 }
 
+/// The format of a file that begins with `head`, at least [`SNIFF_BYTES`] of it if it has as many.
+///
+/// # Errors
+/// [`ImageError::Unsupported`] for a picture of a kind that cannot be read here, such as HEIC;
+/// [`ImageError::NotAPicture`] for anything else.
+pub fn recognize(head: &[u8], path: &Path) -> Result<ImageFormat, ImageError> {
+    sniff(head, path).ok_or_else(|| match sniff_unsupported(head, path) {
+        Some(name) => ImageError::Unsupported { path: path.into(), message: format!("{name} pictures") },
+        None => ImageError::NotAPicture { path: path.into(), is_empty: head.is_empty() },
+    })
+}
+
 /// The name of a picture format that is recognized but cannot be read, so that the message can say more
 /// than "not a picture".
-pub(crate) fn sniff_unsupported(head: &[u8], path: &Path) -> Option<&'static str> {
+fn sniff_unsupported(head: &[u8], path: &Path) -> Option<&'static str> {
     let is = |magic: &[u8]| head.starts_with(magic);
     if head.get(4..8) == Some(b"ftyp") {
         match head.get(8..12)? {

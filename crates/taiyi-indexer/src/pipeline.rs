@@ -204,7 +204,8 @@ impl Pipeline<'_> {
         }
     }
 
-    /// The bytes of a file; `None` if it neither is a picture nor claims to be one by its name.
+    /// The bytes of a file; `None` if it neither is a picture nor claims to be one by its name. A HEIC
+    /// or the like is a failure: its owner should know that it is not in the index.
     fn read(&self, path: &Path) -> Result<Option<Vec<u8>>, ImageError> {
         if !taiyi_image::has_picture_extension(path) {
             let mut head = Vec::with_capacity(taiyi_image::SNIFF_BYTES);
@@ -212,8 +213,10 @@ impl Pipeline<'_> {
                 .and_then(|file| file.take(taiyi_image::SNIFF_BYTES as u64).read_to_end(&mut head))
                 .map_err(|source| ImageError::Io { path: path.to_path_buf(), source })?;
             // A video of gigabytes is not read to its end to learn that it is none of ours.
-            if taiyi_image::sniff(&head, path).is_none() {
-                return Ok(None);
+            match taiyi_image::recognize(&head, path) {
+                Ok(_) => {}
+                Err(ImageError::NotAPicture { .. }) => return Ok(None),
+                Err(e) => return Err(e),
             }
         }
         taiyi_image::read(path, &self.limits).map(Some)

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use taiyi_store::{RelativePath, Root};
+use taiyi_store::RelativePath;
 
 use crate::IndexError;
 
@@ -43,7 +43,7 @@ pub struct Targets {
 ///
 /// # Errors
 /// [`IndexError::NotIndexable`] for a device, a pipe and the like.
-pub fn resolve_targets(paths: &[PathBuf], roots: &[Root]) -> Result<Targets, IndexError> {
+pub fn resolve_targets(paths: &[PathBuf], roots: &[PathBuf]) -> Result<Targets, IndexError> {
     let mut targets = Targets::default();
     for path in paths {
         let (absolute, is_dir) = match absolute(path) {
@@ -56,7 +56,7 @@ pub fn resolve_targets(paths: &[PathBuf], roots: &[Root]) -> Result<Targets, Ind
         let not_indexable = || IndexError::NotIndexable { path: path.clone() };
         let known = roots
             .iter()
-            .map(|root| root.path.as_path())
+            .map(PathBuf::as_path)
             .filter(|root| absolute.starts_with(root))
             .max_by_key(|root| root.components().count());
         let root = match (known, is_dir) {
@@ -116,7 +116,6 @@ fn drop_contained(targets: &mut Vec<Target>) {
 mod tests {
     use super::*;
     use std::fs;
-    use taiyi_store::RootId;
 
     #[test]
     fn paths_become_roots() {
@@ -134,7 +133,7 @@ mod tests {
         assert_eq!(file.found[0].root, photos.join("2023"));
         assert_eq!(file.found[0].path(), photos.join("2023/猫.jpg"));
 
-        let roots = [Root { id: RootId(1), path: photos.clone() }];
+        let roots = [photos.clone()];
         let below = resolve_targets(&[photos.join("2023")], &roots).unwrap();
         assert_eq!(below.found[0].root, photos);
         assert_eq!(below.found[0].path(), photos.join("2023"));

@@ -10,7 +10,7 @@ use taiyi_indexer::{
     IndexError, Plan, RunOptions, Target, WalkOptions, absolute_even_if_gone, resolve_targets,
 };
 use taiyi_model::TowerOptions;
-use taiyi_store::{GraphOptions, Root, StoreError, Writer, WriterOptions};
+use taiyi_store::{GraphOptions, StoreError, Writer, WriterOptions};
 
 use crate::exit::{self, Exit};
 use crate::flags::IndexFlags;
@@ -35,6 +35,7 @@ pub(crate) fn run(settings: &Settings, flags: IndexFlags) -> anyhow::Result<Exit
         None => (None, None),
     };
     let roots = writer.as_ref().map(Writer::roots).transpose()?.unwrap_or_default();
+    let roots: Vec<PathBuf> = roots.into_iter().map(|root| root.path).collect();
     let rebuilding = writer.as_ref().is_some_and(Writer::is_rebuilding);
     let targets = targets(&flags, &roots, rebuilding, &mut missing)?;
 
@@ -139,21 +140,18 @@ fn check_some_path_exists(paths: &[PathBuf]) -> anyhow::Result<()> {
 /// What to walk: the paths given or, without any and for a rebuild, every root of the index.
 fn targets(
     flags: &IndexFlags,
-    roots: &[Root],
+    roots: &[PathBuf],
     rebuilding: bool,
     missing: &mut Vec<taiyi_indexer::WalkProblem>,
 ) -> anyhow::Result<Vec<Target>> {
     let mut paths = flags.paths.clone();
     if paths.is_empty() || rebuilding {
-        paths.extend(roots.iter().map(|root| root.path.clone()));
+        paths.extend_from_slice(roots);
     }
     let targets = resolve_targets(&paths, roots)?;
     for (path, reason) in targets.missing {
         let absolute = absolute_even_if_gone(&path);
-        let stays = if roots
-            .iter()
-            .any(|root| absolute.starts_with(&root.path) || root.path.starts_with(&absolute))
-        {
+        let stays = if roots.iter().any(|root| absolute.starts_with(root) || root.starts_with(&absolute)) {
             "; its pictures stay in the index"
         } else {
             ""

@@ -48,7 +48,7 @@ fn text_report(report: &Report) -> Vec<String> {
         (report.unchanged, "unchanged"),
         (failed, "failed"),
         (report.known_bad, "failed before"),
-        (report.ignored, "not pictures"),
+        (report.ignored, "ignored (not pictures)"),
     ] {
         if n > 0 {
             parts.push(format!("{} {what}", thousands(n)));
