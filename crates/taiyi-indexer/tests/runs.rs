@@ -1,6 +1,8 @@
 //! Runs of the write path with a fake encoder on small pictures: what is embedded, what is not, and
 //! what stays when things go wrong.
 
+#![allow(clippy::unwrap_used)] // a panic is how a test fails
+
 use std::fs;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};

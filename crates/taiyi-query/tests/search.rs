@@ -1,5 +1,7 @@
 //! Searching a published index: order, copies, filters, exclusions.
 
+#![allow(clippy::unwrap_used)] // a panic is how a test fails
+
 use std::collections::HashSet;
 use std::num::NonZeroUsize;
 use std::path::Path;

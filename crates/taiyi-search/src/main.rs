@@ -24,22 +24,19 @@ use crate::settings::Settings;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    exit::code_of(run(cli))
+    exit::code_of(run(&cli))
 }
 
-fn run(cli: Cli) -> anyhow::Result<Exit> {
-    if let Command::Completions(flags) = &cli.command {
-        return commands::completions::run(flags);
-    }
+fn run(cli: &Cli) -> anyhow::Result<Exit> {
     let settings = Settings::new(&cli.global)?;
     logging::init(&settings);
-    match cli.command {
+    match &cli.command {
         Command::Index(flags) => commands::index::run(&settings, flags),
         Command::Query(flags) => commands::query::run(&settings, flags),
         Command::Embed(flags) => commands::embed::run(&settings, flags),
-        Command::Status(flags) => commands::status::run(&settings, &flags),
-        Command::Verify(flags) => commands::verify::run(&settings, &flags),
+        Command::Status(flags) => commands::status::run(&settings, flags),
+        Command::Verify(flags) => commands::verify::run(&settings, flags),
         Command::Remove(flags) => commands::remove::run(&settings, flags),
-        Command::Completions(flags) => commands::completions::run(&flags),
+        Command::Completions(flags) => commands::completions::run(flags),
     }
 }

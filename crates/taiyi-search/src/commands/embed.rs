@@ -15,7 +15,7 @@ use crate::models::{self, Model};
 use crate::output::{json as out_json, npy, text};
 use crate::settings::Settings;
 
-pub(crate) fn run(settings: &Settings, flags: EmbedFlags) -> anyhow::Result<Exit> {
+pub(crate) fn run(settings: &Settings, flags: &EmbedFlags) -> anyhow::Result<Exit> {
     if flags.text.iter().any(|text| text.trim().is_empty()) {
         bail!("--text is empty: say what to embed");
     }

@@ -22,14 +22,14 @@ use crate::settings::Settings;
 
 mod summary;
 
-pub(crate) fn run(settings: &Settings, flags: IndexFlags) -> anyhow::Result<Exit> {
-    let walk = walk_options(settings, &flags);
+pub(crate) fn run(settings: &Settings, flags: &IndexFlags) -> anyhow::Result<Exit> {
+    let walk = walk_options(settings, flags);
     let max_megapixels = flags.max_megapixels.unwrap_or(settings.max_megapixels);
     if max_megapixels == 0 {
         bail!("--max-megapixels 0 would refuse every picture: give a number from 1");
     }
     let mut missing = Vec::new();
-    let (writer, model) = match open(settings, &flags)? {
+    let (writer, model) = match open(settings, flags)? {
         Some((writer, model)) => (Some(writer), model),
         // A dry run where there is no index yet: nothing is made, not even the folder.
         None => (None, None),
@@ -37,7 +37,7 @@ pub(crate) fn run(settings: &Settings, flags: IndexFlags) -> anyhow::Result<Exit
     let roots = writer.as_ref().map(Writer::roots).transpose()?.unwrap_or_default();
     let roots: Vec<PathBuf> = roots.into_iter().map(|root| root.path).collect();
     let rebuilding = writer.as_ref().is_some_and(Writer::is_rebuilding);
-    let targets = targets(&flags, &roots, rebuilding, &mut missing)?;
+    let targets = targets(flags, &roots, rebuilding, &mut missing)?;
 
     let cancel = interrupt::cancel_flag();
     let reporter = Reporter::new(settings);

@@ -26,10 +26,10 @@ mod prompts;
 
 use prompts::Prompts;
 
-pub(crate) fn run(settings: &Settings, flags: QueryFlags) -> anyhow::Result<Exit> {
+pub(crate) fn run(settings: &Settings, flags: &QueryFlags) -> anyhow::Result<Exit> {
     let start = Instant::now();
-    let common = Common::new(settings, &flags)?;
-    let mut prompts = Prompts::new(&flags, !common.terms.is_empty())?;
+    let common = Common::new(settings, flags)?;
+    let mut prompts = Prompts::new(flags, !common.terms.is_empty())?;
     let snapshot = Snapshot::open(&settings.index_dir)?;
     let model = models::open_for_index(settings, snapshot.model())?;
     let encoders = Encoders::new(&model, settings.threads);

@@ -9,7 +9,7 @@ use crate::output::text::{count, show_path};
 use crate::progress::Reporter;
 use crate::settings::Settings;
 
-pub(crate) fn run(settings: &Settings, flags: RemoveFlags) -> anyhow::Result<Exit> {
+pub(crate) fn run(settings: &Settings, flags: &RemoveFlags) -> anyhow::Result<Exit> {
     let writer = Writer::open_any_model(&settings.index_dir, GraphOptions::default(), settings.threads)?;
     let reporter = Reporter::new(settings);
     let mut total = 0;

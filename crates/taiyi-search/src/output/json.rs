@@ -1,6 +1,6 @@
 //! JSON for scripts. A path is text; where it is not UTF-8, its bytes stand beside it.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use jiff::tz::TimeZone;
 use serde_json::{Map, Value, json};
@@ -77,7 +77,7 @@ pub(crate) fn insert_path(object: &mut Map<String, Value>, key: &str, path: &Pat
 }
 
 /// An object with a path and a reason, for lists of what failed.
-pub(crate) fn path_and_reason(path: &PathBuf, kind: Option<&str>, reason: &str) -> Value {
+pub(crate) fn path_and_reason(path: &Path, kind: Option<&str>, reason: &str) -> Value {
     let mut object = Map::new();
     insert_path(&mut object, "path", path);
     if let Some(kind) = kind {
