@@ -2,7 +2,9 @@
 
 use std::fs;
 
-use crate::harness::{Sandbox, assert_counts, assert_same_hits, copy_dir, count, finish, tiny_model};
+use crate::harness::{
+    Sandbox, assert_counts, assert_same_hits, copy_dir, count, finish, listing, tiny_model,
+};
 use crate::pictures;
 
 #[test]
@@ -39,6 +41,13 @@ fn slips_in_a_query_are_told() {
         let told = s.run(args);
         told.refused(parts);
     }
+}
+
+#[test]
+fn an_empty_exclude_pattern_is_told() {
+    let s = Sandbox::with_indexed(1);
+    s.run(&["index", "photos", "--exclude", ""]).refused(&["exclude"]);
+    assert_eq!(s.names(), ["1.png"]);
 }
 
 #[test]
@@ -85,6 +94,15 @@ fn an_index_that_is_not_there_is_told() {
     s.run(&["query", "老虎"]).refused(&["no index in"]);
     s.run(&["remove", "photos"]).refused(&["no index in"]);
     assert_eq!(fs::read_dir(s.index_dir()).unwrap().count(), 1);
+}
+
+#[test]
+fn a_folder_cannot_be_indexed_into_itself() {
+    let s = Sandbox::new();
+    s.paint("1.png", 1);
+    let before = listing(&s.photo(""));
+    s.run(&["index", "photos", "--index", "photos"]).refused(&["photos", "--index"]);
+    assert_eq!(listing(&s.photo("")), before, "nothing is written among the photos");
 }
 
 #[test]

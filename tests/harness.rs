@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
@@ -54,7 +55,7 @@ impl Sandbox {
     pub(crate) fn with_indexed(n: u64) -> Self {
         let sandbox = Self::new();
         for seed in 1..=n {
-            sandbox.paint(&format!("{seed}.png"), seed);
+            sandbox.paint(format!("{seed}.png"), seed);
         }
         assert_counts(&sandbox.index(&["photos"]), &[("added", n)]);
         sandbox
@@ -221,9 +222,34 @@ pub(crate) fn finish(command: Command, stdin: &[u8]) -> Output {
     running.wait()
 }
 
+/// A process that does not outlive the test that started it, which may have failed while it was held.
+pub(crate) struct Guarded(Child);
+
+impl Drop for Guarded {
+    fn drop(&mut self) {
+        // One that has ended already is no concern.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Deref for Guarded {
+    type Target = Child;
+
+    fn deref(&self) -> &Child {
+        &self.0
+    }
+}
+
+impl DerefMut for Guarded {
+    fn deref_mut(&mut self) -> &mut Child {
+        &mut self.0
+    }
+}
+
 /// A command under way.
 pub(crate) struct Running {
-    pub(crate) child: Child,
+    pub(crate) child: Guarded,
     told: String,
     stdout: Option<JoinHandle<Vec<u8>>>,
     stderr: JoinHandle<Vec<u8>>,
@@ -247,7 +273,7 @@ impl Running {
     /// Leaves standard output as the caller has set it.
     pub(crate) fn start_with_stdout(mut command: Command) -> Self {
         let told = format!("{command:?}");
-        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = Guarded(command.stderr(Stdio::piped()).spawn().unwrap());
         let stderr = child.stderr.take().unwrap();
         let (send, lines) = mpsc::channel();
         let stderr = thread::spawn(move || {

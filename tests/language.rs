@@ -35,6 +35,7 @@ fn sums_are_the_sums_of_embeddings() {
         (&["海边＋日落－人"], sum(&[(1.0, sea), (1.0, dusk), (-1.0, people)])),
         (&["２：海边＋０．５：日落"], sum(&[(2.0, sea), (0.5, dusk)])),
         (&["--minus", "人"], sum(&[(-1.0, people)])),
+        (&["--", "- 人 + 海边"], sum(&[(-1.0, people), (1.0, sea)])),
         (&["--plus", "海边", "--plus", "日落"], sum(&[(1.0, sea), (1.0, dusk)])),
     ];
     for (args, query) in cases {
