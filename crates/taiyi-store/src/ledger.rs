@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `m` | [`State`] as JSON |
 //! | `r` root | path of a root |
+//! | `p` root | nothing; the root is partial |
 //! | `l` root, relative path | location record |
 //! | `c` hash | content record |
 //! | `e` hash | embedding, f32 little-endian |
@@ -12,6 +13,7 @@
 //! Embeddings stand apart from content records: publishing and sweeping read every record, and an
 //! embedding is twenty times as long.
 
+use std::collections::HashSet;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -72,8 +74,17 @@ impl Batch {
         self.0.insert(root_key(b'r', id), path);
     }
 
+    pub(crate) fn put_partial(&mut self, id: RootId, partial: bool) {
+        if partial {
+            self.0.insert(root_key(b'p', id), &[]);
+        } else {
+            self.0.remove(root_key(b'p', id));
+        }
+    }
+
     pub(crate) fn remove_root(&mut self, id: RootId) {
         self.0.remove(root_key(b'r', id));
+        self.0.remove(root_key(b'p', id));
     }
 
     pub(crate) fn put_location(&mut self, root: RootId, path: &RelativePath, record: &LocationRecord) {
@@ -163,12 +174,17 @@ impl Ledger {
     }
 
     pub(crate) fn roots(&self) -> Result<Vec<Root>, StoreError> {
+        let partial: HashSet<Vec<u8>> =
+            self.scan(b"p").map(|entry| Ok(entry?.0.get(1..).unwrap_or_default().to_vec())).collect::<Result<_, StoreError>>()?;
         self.scan(b"r")
             .map(|entry| {
                 let (key, value) = entry?;
                 let id = key.get(1..).and_then(|id| <[u8; 4]>::try_from(id).ok()).map(u32::from_be_bytes);
                 match (id, root_path(&value)) {
-                    (Some(id), Some(path)) => Ok(Root { id: RootId(id), path }),
+                    (Some(id), Some(path)) => {
+                        let partial = partial.contains(key.get(1..).unwrap_or_default());
+                        Ok(Root { id: RootId(id), path, partial })
+                    }
                     _ => Err(StoreError::ledger(&self.dir, "the record of a root cannot be read")),
                 }
             })

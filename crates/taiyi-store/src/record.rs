@@ -49,13 +49,16 @@ impl RootId {
     }
 }
 
-/// A folder that is indexed with everything below it.
+/// A folder whose pictures are indexed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Root {
     /// Its name within the index.
     pub id: RootId,
     /// Where it is mounted; absolute.
     pub path: PathBuf,
+    /// Whether only files of it that were named are indexed, and not all below it. Readers are not told:
+    /// there it is always false.
+    pub partial: bool,
 }
 
 /// What tells cheaply that a file has not changed.

@@ -218,17 +218,34 @@ impl Writer {
         self.ledger.roots()
     }
 
-    /// Adds a root; a path that is one already keeps its name.
+    /// Adds a root of which everything is indexed; a path that is a root already keeps its name.
     ///
     /// # Errors
     /// `InvalidArgument` when the path is not absolute; when the ledger cannot be written.
     pub fn add_root(&self, path: &Path) -> Result<RootId, StoreError> {
+        self.put_root(path, false)
+    }
+
+    /// Adds a root of which only named files are indexed; a path that is a root already stays as it is.
+    ///
+    /// # Errors
+    /// As [`add_root`](Self::add_root).
+    pub fn add_partial_root(&self, path: &Path) -> Result<RootId, StoreError> {
+        self.put_root(path, true)
+    }
+
+    fn put_root(&self, path: &Path, partial: bool) -> Result<RootId, StoreError> {
         if !path.is_absolute() {
             return Err(StoreError::InvalidArgument(format!("the root {} is not absolute", path.display())));
         }
         let stored = stored_root_path(path)?;
         let mut state = self.lock_state();
         if let Some(root) = self.ledger.roots()?.into_iter().find(|root| root.path == path) {
+            if root.partial && !partial {
+                let mut batch = Batch::default();
+                batch.put_partial(root.id, false);
+                self.apply(&mut state, batch)?;
+            }
             return Ok(root.id);
         }
         let id = RootId(state.next_root);
@@ -238,6 +255,7 @@ impl Writer {
             .ok_or_else(|| StoreError::InvalidArgument("the index has had too many roots".to_owned()))?;
         let mut batch = Batch::default();
         batch.put_root(id, stored);
+        batch.put_partial(id, partial);
         self.apply(&mut state, batch)?;
         Ok(id)
     }
@@ -466,7 +484,7 @@ impl Writer {
     }
 
     /// Whether a publication would change what readers see, as after a crash between committing and
-    /// publishing, or when a file of the published generation is missing.
+    /// publishing, or when a file of the published generation is missing, or a graph is due.
     ///
     /// # Errors
     /// When the manifest is of a newer format, or cannot be read for another reason than damage.
@@ -475,7 +493,15 @@ impl Writer {
         let intact = manifest
             .files(&self.dir)
             .all(|(path, sum)| fs::metadata(path).is_ok_and(|file| file.len() == sum.bytes));
-        Ok(!intact || !manifest.is_of(&self.lock_state()))
+        Ok(!intact || !manifest.is_of(&self.lock_state()) || self.is_graph_missing(&manifest))
+    }
+
+    /// Whether a graph is due that an interrupted run did not stay to build.
+    fn is_graph_missing(&self, manifest: &Manifest) -> bool {
+        let min_rows = self.graph.min_rows as u64;
+        let covered = manifest.graph.as_ref().map_or(0, |graph| graph.rows);
+        let tail = manifest.rows.saturating_sub(covered);
+        manifest.live_rows >= min_rows.max(1) && (covered == 0 || tail > min_rows.max(covered / 4))
     }
 
     /// Makes what was committed visible to readers. Commits of other threads wait until it is done.

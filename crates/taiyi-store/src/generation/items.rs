@@ -195,7 +195,7 @@ impl ItemTable {
         while !cursor.is_empty() {
             let root = cursor.u32().zip(cursor.bytes().and_then(root_path));
             let (id, path) = root.ok_or_else(|| self.file.corrupt("its roots cannot be read"))?;
-            roots.push(Root { id: RootId(id), path });
+            roots.push(Root { id: RootId(id), path, partial: false });
         }
         Ok(roots)
     }

@@ -24,6 +24,25 @@ fn assert_sound(dir: &Path) {
 }
 
 #[test]
+fn a_root_of_named_files_becomes_whole_once_it_is_added_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let writer = open(dir.path());
+    let partial = |writer: &Writer| writer.roots().unwrap().iter().map(|root| root.partial).collect::<Vec<_>>();
+    let id = writer.add_partial_root(Path::new(ROOT)).unwrap();
+    assert_eq!(partial(&writer), [true]);
+    drop(writer);
+    let writer = open(dir.path());
+    assert_eq!(partial(&writer), [true]);
+    assert_eq!(writer.add_root(Path::new(ROOT)).unwrap(), id);
+    assert_eq!(partial(&writer), [false]);
+    writer.add_partial_root(Path::new(ROOT)).unwrap();
+    assert_eq!(partial(&writer), [false], "a whole root stays whole");
+    writer.remove_root(id).unwrap();
+    writer.add_partial_root(Path::new(ROOT)).unwrap();
+    assert_eq!(partial(&writer), [true]);
+}
+
+#[test]
 fn an_index_from_its_first_picture_to_its_last() {
     let dir = tempfile::tempdir().unwrap();
     let index = dir.path().join("new/index");
