@@ -1,6 +1,5 @@
 //! The configuration files of a model folder, read into what decides an embedding.
 
-use std::fs;
 use std::path::Path;
 
 use serde::Deserialize;
@@ -8,6 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::ModelError;
+use crate::files::Files;
 
 /// More than any published tower has; a bound on what a damaged config can make us allocate.
 const MAX_SIZE: usize = 1 << 24;
@@ -15,8 +15,8 @@ const MAX_LAYERS: usize = 1000;
 const MAX_IMAGE_SIDE: u32 = 4096;
 
 /// Reads `dir/config.json` or another JSON file.
-pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, ModelError> {
-    let bytes = fs::read(path).map_err(|error| ModelError::io(path, error))?;
+pub(crate) fn read_json<T: DeserializeOwned>(files: Files, path: &Path) -> Result<T, ModelError> {
+    let bytes = files.read(path).map_err(|error| ModelError::io(path, error))?;
     serde_json::from_slice(&bytes).map_err(|error| ModelError::config(path, error.to_string()))
 }
 
@@ -140,8 +140,8 @@ fn bert_eps() -> f64 {
 }
 
 impl TextConfig {
-    pub(crate) fn read(path: &Path) -> Result<Self, ModelError> {
-        let json: BertJson = read_json(path)?;
+    pub(crate) fn read(files: Files, path: &Path) -> Result<Self, ModelError> {
+        let json: BertJson = read_json(files, path)?;
         if let Some(kind) = json.model_type.as_deref()
             && kind != "bert"
         {
@@ -250,8 +250,8 @@ mod vision {
 
 impl VisionConfig {
     /// Reads a whole CLIP configuration, or that of its vision half alone.
-    pub(crate) fn read(path: &Path) -> Result<Self, ModelError> {
-        let whole: Value = read_json(path)?;
+    pub(crate) fn read(files: Files, path: &Path) -> Result<Self, ModelError> {
+        let whole: Value = read_json(files, path)?;
         let kind = whole.get("model_type").and_then(Value::as_str).unwrap_or("clip");
         if !matches!(kind, "clip" | "clip_vision_model") {
             return Err(ModelError::config(
@@ -361,11 +361,11 @@ const BICUBIC: u32 = 3;
 
 impl PreprocessConfig {
     /// Reads `path` if it is there, for a tower that takes `side` × `side` pixels.
-    pub(crate) fn read(path: &Path, side: u32) -> Result<Self, ModelError> {
-        if !path.exists() {
+    pub(crate) fn read(files: Files, path: &Path, side: u32) -> Result<Self, ModelError> {
+        if !files.exists(path) {
             return Ok(Self { resize: Resize::ShortSide(side), crop: side, mean: CLIP_MEAN, std: CLIP_STD });
         }
-        let json: PreprocessJson = read_json(path)?;
+        let json: PreprocessJson = read_json(files, path)?;
         let fail = |problem: String| Err(ModelError::config(path, problem));
         for (key, step) in [
             ("do_resize", json.do_resize),
@@ -421,6 +421,7 @@ impl PreprocessConfig {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::path::PathBuf;
 
     use super::*;
@@ -434,7 +435,7 @@ mod tests {
 
     fn preprocess(json: &str) -> Result<PreprocessConfig, String> {
         let (_dir, path) = written(json);
-        PreprocessConfig::read(&path, 224).map_err(|error| error.to_string())
+        PreprocessConfig::read(Files::Disk, &path, 224).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -447,7 +448,8 @@ mod tests {
         let exact = preprocess(r#"{"size": {"height": 224, "width": 230}}"#).unwrap();
         assert_eq!(exact.resize, Resize::Exact(230, 224));
         let missing =
-            PreprocessConfig::read(Path::new("/nonexistent/preprocessor_config.json"), 336).unwrap();
+            PreprocessConfig::read(Files::Disk, Path::new("/nonexistent/preprocessor_config.json"), 336)
+                .unwrap();
         assert_eq!(missing.resize, Resize::ShortSide(336));
     }
 
@@ -473,7 +475,7 @@ mod tests {
         let good = r#"{"vocab_size": 9, "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2,
             "intermediate_size": 16, "max_position_embeddings": 4, "hidden_act": "gelu"}"#;
         let (_dir, path) = written(good);
-        assert_eq!(TextConfig::read(&path).unwrap().layers.eps, 1e-12);
+        assert_eq!(TextConfig::read(Files::Disk, &path).unwrap().layers.eps, 1e-12);
         for (from, to, told) in [
             ("\"num_attention_heads\": 2", "\"num_attention_heads\": 3", "no multiple"),
             ("\"num_attention_heads\": 2", "\"num_attention_heads\": 0", "num_attention_heads is 0"),
@@ -483,7 +485,7 @@ mod tests {
             ("\"vocab_size\": 9,", "", "vocab_size"),
         ] {
             let (_dir, path) = written(&good.replace(from, to));
-            let error = TextConfig::read(&path).unwrap_err().to_string();
+            let error = TextConfig::read(Files::Disk, &path).unwrap_err().to_string();
             assert!(error.contains(told), "{to}: {error}");
         }
     }
@@ -493,13 +495,13 @@ mod tests {
         let half = r#"{"model_type": "clip_vision_model", "hidden_size": 64, "num_attention_heads": 4,
             "image_size": 64, "patch_size": 16, "projection_dim": 32}"#;
         let (_dir, path) = written(half);
-        let config = VisionConfig::read(&path).unwrap();
+        let config = VisionConfig::read(Files::Disk, &path).unwrap();
         assert_eq!((config.patches(), config.patch_values(), config.projection), (16, 768, Some(32)));
         assert_eq!(config.layers.activation, Activation::QuickGelu);
         let whole = r#"{"model_type": "clip", "projection_dim": 32, "text_config": {"hidden_size": "nonsense"},
             "vision_config": {"hidden_size": 64, "num_attention_heads": 4, "image_size": 64, "patch_size": 16}}"#;
         let (_dir, path) = written(whole);
-        assert_eq!(VisionConfig::read(&path).unwrap(), config);
+        assert_eq!(VisionConfig::read(Files::Disk, &path).unwrap(), config);
         for broken in [
             half.replace("\"patch_size\": 16", "\"patch_size\": 0"),
             half.replace("\"patch_size\": 16", "\"patch_size\": 17"),
@@ -507,7 +509,10 @@ mod tests {
             "[]".to_owned(),
         ] {
             let (_dir, path) = written(&broken);
-            assert!(matches!(VisionConfig::read(&path), Err(ModelError::Config { .. })), "{broken}");
+            assert!(
+                matches!(VisionConfig::read(Files::Disk, &path), Err(ModelError::Config { .. })),
+                "{broken}"
+            );
         }
     }
 }

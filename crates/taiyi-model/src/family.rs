@@ -1,8 +1,9 @@
 //! The models known by name, and where their files are expected.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
-use crate::ModelError;
+use crate::{DEMO_MODEL, ModelError};
 
 /// The model of a new index when none is named.
 pub const DEFAULT_MODEL: &str = "taiyi-102m";
@@ -31,38 +32,63 @@ const KNOWN_MODELS: &[KnownModel] = &[
     },
 ];
 
-/// The models that a name alone can mean.
+/// Where a model lies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ModelPlace {
+    /// In this folder.
+    Folder(PathBuf),
+    /// In the program: the demo model.
+    BuiltIn,
+}
+
+impl fmt::Display for ModelPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Folder(dir) => dir.display().fmt(f),
+            Self::BuiltIn => f.write_str("the program itself"),
+        }
+    }
+}
+
+/// The published models, which a name alone can mean.
 #[must_use]
 pub fn known_models() -> &'static [KnownModel] {
     KNOWN_MODELS
 }
 
-/// Finds the folder that `name_or_dir` means, and the name to show for it.
+/// Finds the place that `name_or_dir` means, and the name to show for it.
 ///
-/// A known name is `models_dir/NAME`. Anything with a path separator, and any existing folder, is a
+/// [`DEMO_MODEL`] is built in, whatever folders there are. A known name is `models_dir/NAME`. Anything with a path separator, and any existing folder, is a
 /// folder of the user's own, named after its last component.
 ///
 /// # Errors
 /// [`ModelError::NotFound`] when there is no such folder; for a known name it lists the files to put there.
-pub fn resolve(name_or_dir: &str, models_dir: &Path) -> Result<(String, PathBuf), ModelError> {
+pub fn resolve(name_or_dir: &str, models_dir: &Path) -> Result<(String, ModelPlace), ModelError> {
+    if name_or_dir == DEMO_MODEL {
+        return Ok((DEMO_MODEL.to_owned(), ModelPlace::BuiltIn));
+    }
     let looks_like_path = name_or_dir.contains(std::path::is_separator);
     if !looks_like_path && !name_or_dir.is_empty() {
         let dir = models_dir.join(name_or_dir);
         if dir.is_dir() {
-            return Ok((name_or_dir.to_owned(), dir));
+            return Ok((name_or_dir.to_owned(), ModelPlace::Folder(dir)));
         }
     }
     let dir = PathBuf::from(name_or_dir);
     if dir.is_dir() {
-        return Ok((folder_name(&dir), dir));
+        return Ok((folder_name(&dir), ModelPlace::Folder(dir)));
     }
     if looks_like_path {
         return Err(ModelError::NotFound(format!("there is no model folder {}", dir.display())));
     }
     match KNOWN_MODELS.iter().find(|model| model.name == name_or_dir) {
-        Some(model) => Err(ModelError::NotFound(missing_model(model, &models_dir.join(model.name)))),
+        Some(model) => Err(ModelError::NotFound(format!(
+            "model {} is not here: {}",
+            model.name,
+            how_to_get(model, models_dir)
+        ))),
         None => Err(ModelError::NotFound(format!(
-            "no model is called {name_or_dir:?}: known names are {}, anything else has to be a folder",
+            "no model is called {name_or_dir:?}: known names are {DEMO_MODEL}, {}, anything else has to be a folder",
             KNOWN_MODELS.iter().map(|model| model.name).collect::<Vec<_>>().join(", ")
         ))),
     }
@@ -76,12 +102,14 @@ fn folder_name(dir: &Path) -> String {
         .unwrap_or_else(|| "model".to_owned())
 }
 
-fn missing_model(model: &KnownModel, dir: &Path) -> String {
+/// Which files to put where, so that the model's name is enough.
+#[must_use]
+pub fn how_to_get(model: &KnownModel, models_dir: &Path) -> String {
+    let dir = models_dir.join(model.name);
     format!(
-        "model {} is not here: from https://huggingface.co/{} put config.json, vocab.txt and pytorch_model.bin \
+        "from https://huggingface.co/{} put config.json, vocab.txt and pytorch_model.bin \
          (or model.safetensors) into {}, and from https://huggingface.co/{} put config.json, \
          preprocessor_config.json and model.safetensors (or pytorch_model.bin) into {}",
-        model.name,
         model.text_repository,
         dir.join("text").display(),
         model.image_repository,
@@ -100,10 +128,17 @@ mod tests {
         std::fs::create_dir(&own).unwrap();
         assert_eq!(
             resolve(own.to_str().unwrap(), home.path()).unwrap(),
-            ("我的模型".to_owned(), own.clone()),
+            ("我的模型".to_owned(), ModelPlace::Folder(own.clone())),
             "a folder"
         );
-        assert_eq!(resolve("我的模型", home.path()).unwrap().1, own, "a name under the models' folder");
+        assert_eq!(
+            resolve("我的模型", home.path()).unwrap().1,
+            ModelPlace::Folder(own),
+            "a name under the models' folder"
+        );
+
+        std::fs::create_dir(home.path().join(DEMO_MODEL)).unwrap();
+        assert_eq!(resolve("demo", home.path()).unwrap(), ("demo".to_owned(), ModelPlace::BuiltIn));
 
         let error = resolve(DEFAULT_MODEL, home.path()).unwrap_err().to_string();
         for part in

@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use taiyi_core::ModelId;
 
 use crate::config::{PreprocessConfig, TextConfig, VisionConfig};
+use crate::files::{BUILT_IN, Files};
 use crate::identity::{self, Identity};
 use crate::towers::{bert, vit};
 use crate::weights::WeightFile;
-use crate::{ImageTower, ModelError, TextTower, tokenizer};
+use crate::{ImageTower, ModelError, ModelPlace, TextTower, demo, tokenizer};
 
 /// How a tower runs.
 #[derive(Clone, Copy, Debug)]
@@ -22,7 +23,8 @@ pub struct TowerOptions {
 /// in memory.
 #[derive(Debug)]
 pub struct ModelFolder {
-    dir: PathBuf,
+    files: Files,
+    place: ModelPlace,
     dimension: usize,
     text: TextParts,
     image: ImageParts,
@@ -48,6 +50,17 @@ struct ImageParts {
 }
 
 impl ModelFolder {
+    /// Opens the model at `place`: a folder as [`open`](Self::open) takes it, or the built-in one.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_place(place: &ModelPlace) -> Result<Self, ModelError> {
+        match place {
+            ModelPlace::Folder(dir) => Self::open(dir),
+            ModelPlace::BuiltIn => Self::open_files(demo::FILES, Path::new(BUILT_IN), ModelPlace::BuiltIn),
+        }
+    }
+
     /// Opens `dir`, which holds `text/` and `image/`, and checks it without loading weights.
     ///
     /// # Errors
@@ -62,8 +75,12 @@ impl ModelFolder {
                 )));
             }
         }
-        let (text, text_dimension) = open_text(&dir.join("text"))?;
-        let (image, dimension) = open_image(&dir.join("image"))?;
+        Self::open_files(Files::Disk, dir, ModelPlace::Folder(dir.to_owned()))
+    }
+
+    fn open_files(files: Files, dir: &Path, place: ModelPlace) -> Result<Self, ModelError> {
+        let (text, text_dimension) = open_text(files, &dir.join("text"))?;
+        let (image, dimension) = open_image(files, &dir.join("image"))?;
         if text_dimension != dimension {
             return Err(ModelError::mismatch(
                 text.weights.path(),
@@ -74,13 +91,13 @@ impl ModelFolder {
                 ),
             ));
         }
-        Ok(Self { dir: dir.to_owned(), dimension, text, image })
+        Ok(Self { files, place, dimension, text, image })
     }
 
-    /// The folder.
+    /// Where it lies.
     #[must_use]
-    pub fn dir(&self) -> &Path {
-        &self.dir
+    pub fn place(&self) -> &ModelPlace {
+        &self.place
     }
 
     /// Components of an embedding.
@@ -96,7 +113,9 @@ impl ModelFolder {
     /// # Errors
     /// When the weights cannot be read.
     pub fn id(&self, name: &str, cache_dir: Option<&Path>) -> Result<ModelId, ModelError> {
-        let weights = identity::remembered(cache_dir, &self.files(), || self.identity())?;
+        // The built-in model has no times to remember it by; it is small and in memory.
+        let cache_dir = cache_dir.filter(|_| matches!(self.place, ModelPlace::Folder(_)));
+        let weights = identity::remembered(cache_dir, &self.identity_files(), || self.identity())?;
         Ok(ModelId { name: name.to_owned(), weights, dimension: self.dimension })
     }
 
@@ -106,7 +125,7 @@ impl ModelFolder {
     /// When its files cannot be read.
     pub fn text_tower(&self, options: &TowerOptions) -> Result<TextTower, ModelError> {
         let TextParts { config, vocabulary, weights, .. } = &self.text;
-        TextTower::load(config, vocabulary, weights, self.dimension, options)
+        TextTower::load(config, self.files, vocabulary, weights, self.dimension, options)
     }
 
     /// Loads the image tower.
@@ -119,7 +138,7 @@ impl ModelFolder {
     }
 
     /// Every file that the identity depends on.
-    fn files(&self) -> [&Path; 6] {
+    fn identity_files(&self) -> [&Path; 6] {
         [
             &self.text.config_path,
             &self.text.vocabulary,
@@ -135,7 +154,7 @@ impl ModelFolder {
         identity.text("text: bert, pooler, classifier");
         identity.layers(&self.text.config.layers);
         identity.number(self.text.config.positions as u64);
-        tokenizer::describe(&self.text.vocabulary, &mut |bytes| identity.bytes(bytes))?;
+        tokenizer::describe(self.files, &self.text.vocabulary, &mut |bytes| identity.bytes(bytes))?;
         identity.tensors(&self.text.weights, bert::tensors(&self.text.config, self.dimension))?;
         identity.text("image: clip vision, projection");
         identity.layers(&self.image.config.layers);
@@ -147,22 +166,22 @@ impl ModelFolder {
     }
 }
 
-fn open_text(dir: &Path) -> Result<(TextParts, usize), ModelError> {
+fn open_text(files: Files, dir: &Path) -> Result<(TextParts, usize), ModelError> {
     let config_path = dir.join("config.json");
-    let config = TextConfig::read(&config_path)?;
-    let vocabulary = tokenizer::file_in(dir)?;
-    let weights = WeightFile::open_in(dir)?;
+    let config = TextConfig::read(files, &config_path)?;
+    let vocabulary = tokenizer::file_in(files, dir)?;
+    let weights = WeightFile::open_in(files, dir)?;
     let dimension = first_side(&weights, bert::CLASSIFIER)?;
     weights.check(&bert::tensors(&config, dimension))?;
     Ok((TextParts { config_path, config, vocabulary, weights }, dimension))
 }
 
-fn open_image(dir: &Path) -> Result<(ImageParts, usize), ModelError> {
+fn open_image(files: Files, dir: &Path) -> Result<(ImageParts, usize), ModelError> {
     let config_path = dir.join("config.json");
-    let config = VisionConfig::read(&config_path)?;
+    let config = VisionConfig::read(files, &config_path)?;
     let preprocess_path = dir.join("preprocessor_config.json");
-    let preprocess = PreprocessConfig::read(&preprocess_path, config.side)?;
-    let weights = WeightFile::open_in(dir)?;
+    let preprocess = PreprocessConfig::read(files, &preprocess_path, config.side)?;
+    let weights = WeightFile::open_in(files, dir)?;
     let dimension = first_side(&weights, vit::PROJECTION)?;
     if let Some(told) = config.projection
         && told != dimension

@@ -3,9 +3,11 @@
 //! The sole user of candle, tokenizers and safetensors; none of their types leaves this crate.
 
 mod config;
+mod demo;
 mod embeddings;
 mod error;
 mod family;
+mod files;
 mod folder;
 mod identity;
 mod image;
@@ -18,8 +20,9 @@ mod towers;
 mod weights;
 mod workers;
 
+pub use demo::DEMO_MODEL;
 pub use error::ModelError;
-pub use family::{DEFAULT_MODEL, KnownModel, known_models, resolve};
+pub use family::{DEFAULT_MODEL, KnownModel, ModelPlace, how_to_get, known_models, resolve};
 pub use folder::{ModelFolder, TowerOptions};
 pub use image::ImageTower;
 pub use text::{TextTower, Tokens};

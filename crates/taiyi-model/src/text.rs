@@ -8,6 +8,7 @@ use candle_nn::VarBuilder;
 use taiyi_core::{Embedding, EncodeError, TextEncoder};
 
 use crate::config::TextConfig;
+use crate::files::Files;
 use crate::tokenizer::Tokenizer;
 use crate::towers::bert::{self, Bert};
 use crate::weights::{WeightFile, plain};
@@ -41,12 +42,13 @@ pub struct TextTower {
 impl TextTower {
     pub(crate) fn load(
         config: &TextConfig,
+        files: Files,
         vocabulary: &std::path::Path,
         weights: &WeightFile,
         dimension: usize,
         options: &TowerOptions,
     ) -> Result<Self, ModelError> {
-        let tokenizer = Tokenizer::read(vocabulary, config.vocabulary, config.positions)?;
+        let tokenizer = Tokenizer::read(files, vocabulary, config.vocabulary, config.positions)?;
         let tensors = weights.load(&bert::tensors(config, dimension))?;
         let vb = VarBuilder::from_backend(Box::new(tensors), DType::F32, Device::Cpu);
         let bert = Bert::load(&vb, config, dimension)

@@ -1,6 +1,5 @@
 //! Text to token ids, as BERT's tokenizer in transformers makes them.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -12,6 +11,7 @@ use tokenizers::{AddedToken, Model};
 
 use crate::ModelError;
 use crate::config::read_json;
+use crate::files::Files;
 
 const UNKNOWN: &str = "[UNK]";
 const SEPARATOR: &str = "[SEP]";
@@ -32,10 +32,10 @@ pub(crate) struct Tokenizer {
 }
 
 /// The file that decides how text is split: `vocab.txt`, else `tokenizer.json`.
-pub(crate) fn file_in(dir: &Path) -> Result<PathBuf, ModelError> {
+pub(crate) fn file_in(files: Files, dir: &Path) -> Result<PathBuf, ModelError> {
     for name in ["vocab.txt", "tokenizer.json"] {
         let path = dir.join(name);
-        if path.exists() {
+        if files.exists(&path) {
             return Ok(path);
         }
     }
@@ -47,9 +47,10 @@ fn is_json(path: &Path) -> bool {
 }
 
 /// The entries of a `vocab.txt`: one a line, the first has id 0.
-fn read_vocabulary(path: &Path) -> Result<Vec<String>, ModelError> {
-    let bytes = fs::read(path).map_err(|error| ModelError::io(path, error))?;
-    let text = String::from_utf8(bytes).map_err(|_| ModelError::corrupt(path, "it is not UTF-8"))?;
+fn read_vocabulary(files: Files, path: &Path) -> Result<Vec<String>, ModelError> {
+    let bytes = files.read(path).map_err(|error| ModelError::io(path, error))?;
+    let text =
+        String::from_utf8(bytes.into_owned()).map_err(|_| ModelError::corrupt(path, "it is not UTF-8"))?;
     // Not `str::lines`: entries are what stands between line feeds, and a few are odd white space.
     let mut entries: Vec<String> =
         text.split('\n').map(|entry| entry.strip_suffix('\r').unwrap_or(entry).to_owned()).collect();
@@ -61,8 +62,13 @@ fn read_vocabulary(path: &Path) -> Result<Vec<String>, ModelError> {
 
 impl Tokenizer {
     /// Reads `path` for a tower with `vocabulary` rows of word embeddings and `max_tokens` positions.
-    pub(crate) fn read(path: &Path, vocabulary: usize, max_tokens: usize) -> Result<Self, ModelError> {
-        let tokenizer = if is_json(path) { from_json(path)? } else { from_vocabulary(path)? };
+    pub(crate) fn read(
+        files: Files,
+        path: &Path,
+        vocabulary: usize,
+        max_tokens: usize,
+    ) -> Result<Self, ModelError> {
+        let tokenizer = if is_json(path) { from_json(files, path)? } else { from_vocabulary(files, path)? };
         let id = |token: &str| {
             tokenizer
                 .token_to_id(token)
@@ -109,8 +115,8 @@ impl std::fmt::Debug for Tokenizer {
     }
 }
 
-fn from_vocabulary(path: &Path) -> Result<tokenizers::Tokenizer, ModelError> {
-    let entries = read_vocabulary(path)?;
+fn from_vocabulary(files: Files, path: &Path) -> Result<tokenizers::Tokenizer, ModelError> {
+    let entries = read_vocabulary(files, path)?;
     // An empty map of the type that the builder takes.
     let mut ids = WordPiece::read_bytes(&[]).map_err(|error| ModelError::corrupt(path, error.to_string()))?;
     for (id, entry) in (0u32..).zip(entries) {
@@ -142,8 +148,8 @@ fn from_vocabulary(path: &Path) -> Result<tokenizers::Tokenizer, ModelError> {
     Ok(tokenizer)
 }
 
-fn from_json(path: &Path) -> Result<tokenizers::Tokenizer, ModelError> {
-    let bytes = fs::read(path).map_err(|error| ModelError::io(path, error))?;
+fn from_json(files: Files, path: &Path) -> Result<tokenizers::Tokenizer, ModelError> {
+    let bytes = files.read(path).map_err(|error| ModelError::io(path, error))?;
     let mut tokenizer = tokenizers::Tokenizer::from_bytes(&bytes)
         .map_err(|error| ModelError::corrupt(path, error.to_string()))?;
     // Length and padding are this crate's business, whatever the file was saved with.
@@ -153,15 +159,15 @@ fn from_json(path: &Path) -> Result<tokenizers::Tokenizer, ModelError> {
 }
 
 /// Feeds what decides the ids to `take`: the vocabulary, and of a `tokenizer.json` also its rules.
-pub(crate) fn describe(path: &Path, take: &mut dyn FnMut(&[u8])) -> Result<(), ModelError> {
+pub(crate) fn describe(files: Files, path: &Path, take: &mut dyn FnMut(&[u8])) -> Result<(), ModelError> {
     if !is_json(path) {
         take(b"bert-wordpiece-lower-case");
-        for entry in read_vocabulary(path)? {
+        for entry in read_vocabulary(files, path)? {
             take(entry.as_bytes());
         }
         return Ok(());
     }
-    let json: Value = read_json(path)?;
+    let json: Value = read_json(files, path)?;
     for part in ["normalizer", "pre_tokenizer", "model", "post_processor", "added_tokens"] {
         take(part.as_bytes());
         describe_json(json.get(part).unwrap_or(&Value::Null), take);

@@ -14,7 +14,7 @@ use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, Metadata};
 
 use crate::ModelError;
-use crate::mmap::MappedFile;
+use crate::files::{FileBytes, Files};
 
 /// A tensor that a tower needs: its name in the file, and its shape.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,7 +37,7 @@ pub(crate) struct WeightFile {
 
 enum Format {
     Safetensors {
-        map: MappedFile,
+        map: FileBytes,
         /// Where the tensors' bytes begin in the file.
         data_start: usize,
         header: Metadata,
@@ -56,13 +56,13 @@ impl std::fmt::Debug for WeightFile {
 
 impl WeightFile {
     /// Opens the weights in `dir`: `model.safetensors`, else `pytorch_model.bin`.
-    pub(crate) fn open_in(dir: &Path) -> Result<Self, ModelError> {
+    pub(crate) fn open_in(files: Files, dir: &Path) -> Result<Self, ModelError> {
         let safetensors = dir.join("model.safetensors");
-        if safetensors.exists() {
-            return Self::open_safetensors(safetensors);
+        if files.exists(&safetensors) {
+            return Self::open_safetensors(files, safetensors);
         }
         let pickle = dir.join("pytorch_model.bin");
-        if pickle.exists() {
+        if files.exists(&pickle) {
             return Self::open_pickle(pickle);
         }
         Err(ModelError::NotFound(format!(
@@ -71,13 +71,12 @@ impl WeightFile {
         )))
     }
 
-    fn open_safetensors(path: PathBuf) -> Result<Self, ModelError> {
-        // An empty file cannot be mapped everywhere, and is no weight file anyway.
-        let length = fs::metadata(&path).map_err(|error| ModelError::io(&path, error))?.len();
+    fn open_safetensors(files: Files, path: PathBuf) -> Result<Self, ModelError> {
+        let map = files.map(&path).map_err(|error| ModelError::io(&path, error))?;
+        let length = map.bytes().len();
         if length == 0 {
             return Err(ModelError::corrupt(&path, "the file is empty"));
         }
-        let map = MappedFile::open(&path).map_err(|error| ModelError::io(&path, error))?;
         let (header_bytes, header) = SafeTensors::read_metadata(map.bytes())
             .map_err(|error| ModelError::corrupt(&path, format!("{length} bytes, {error}")))?;
         let data_start = header_bytes
@@ -198,7 +197,7 @@ impl WeightFile {
 
     fn mapped<'a>(
         &self,
-        map: &'a MappedFile,
+        map: &'a FileBytes,
         data_start: usize,
         (begin, end): (usize, usize),
         name: &str,

@@ -1,11 +1,12 @@
 //! From a model's name or folder to the model itself, and the check that it is the index's own.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
 use taiyi_core::ModelId;
-use taiyi_model::{DEFAULT_MODEL, ModelFolder};
+use taiyi_model::{DEFAULT_MODEL, DEMO_MODEL, ModelFolder, ModelPlace};
+use taiyi_store::{Snapshot, StoreError};
 
 use crate::settings::Settings;
 
@@ -18,46 +19,64 @@ pub(crate) struct Model {
 /// The model asked for, or else the default one.
 pub(crate) fn open(settings: &Settings) -> anyhow::Result<Model> {
     let asked = settings.model.as_deref().unwrap_or(DEFAULT_MODEL);
-    let (name, dir) = taiyi_model::resolve(asked, &settings.models_dir)?;
-    open_folder(settings, &name, &dir)
+    let (name, place) = taiyi_model::resolve(asked, &settings.models_dir)?;
+    open_place(settings, &name, &place)
+}
+
+/// The model asked for, else the index's own, else the default one.
+pub(crate) fn open_asked_or_of_index(settings: &Settings) -> anyhow::Result<Model> {
+    if settings.model.is_some() {
+        return open(settings);
+    }
+    match Snapshot::open(&settings.index_dir) {
+        Ok(snapshot) => open_for_index(settings, snapshot.model()),
+        Err(StoreError::NotFound { .. } | StoreError::NotPublished { .. }) => open(settings),
+        Err(e) => Err(e.into()),
+    }
 }
 
 /// The model that an index was built with, wherever it lies now.
 pub(crate) fn open_for_index(settings: &Settings, of_index: &ModelId) -> anyhow::Result<Model> {
-    let model = match (&settings.model, remembered(settings, of_index)) {
-        (Some(asked), _) => {
-            let (_, dir) = taiyi_model::resolve(asked, &settings.models_dir)?;
-            open_folder(settings, &of_index.name, &dir)?
+    let asked = settings.model.as_deref();
+    // A folder that holds or held the same weights must not stand before the model that is always here.
+    if asked.is_none() && of_index.name == DEMO_MODEL {
+        let built_in = open_place(settings, DEMO_MODEL, &ModelPlace::BuiltIn)?;
+        if built_in.id.is_same_model(of_index) {
+            return Ok(built_in);
         }
-        (None, Some(dir)) => open_folder(settings, &of_index.name, &dir)?,
+    }
+    let place = match (asked, remembered(settings, of_index)) {
+        (Some(asked), _) => taiyi_model::resolve(asked, &settings.models_dir)?.1,
+        (None, Some(dir)) => ModelPlace::Folder(dir),
         (None, None) => {
-            let (_, dir) = taiyi_model::resolve(&of_index.name, &settings.models_dir).with_context(|| {
-                format!("the index was built with {of_index}: say where it lies now with --model DIR")
-            })?;
-            open_folder(settings, &of_index.name, &dir)?
+            let resolved = taiyi_model::resolve(&of_index.name, &settings.models_dir);
+            let told =
+                || format!("the index was built with {of_index}: say where it lies now with --model DIR");
+            resolved.with_context(told)?.1
         }
     };
+    let model = open_place(settings, &of_index.name, &place)?;
     if !model.id.is_same_model(of_index) {
         bail!(
-            "the index in {} was built with {of_index}, but {} holds {}: pass the right --model, or index \
+            "the index in {} was built with {of_index}, but {place} holds {}: pass the right --model, or index \
              again with --rebuild",
             settings.index_dir.display(),
-            model.folder.dir().display(),
             model.id
         );
     }
     Ok(model)
 }
 
-fn open_folder(settings: &Settings, name: &str, dir: &Path) -> anyhow::Result<Model> {
-    let folder = ModelFolder::open(dir)?;
+fn open_place(settings: &Settings, name: &str, place: &ModelPlace) -> anyhow::Result<Model> {
+    let folder = ModelFolder::open_place(place)?;
     let id = folder.id(name, Some(&settings.cache_dir))?;
     Ok(Model { folder, id })
 }
 
 /// Notes where a model lies, so that a query need not be told. Only a convenience: it may fail.
 pub(crate) fn remember(settings: &Settings, model: &Model) {
-    let Ok(dir) = model.folder.dir().canonicalize() else { return };
+    let ModelPlace::Folder(dir) = model.folder.place() else { return };
+    let Ok(dir) = dir.canonicalize() else { return };
     let note = note(settings, &model.id);
     let written = note.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| match dir.to_str() {
         Some(dir) => fs::write(&note, dir),

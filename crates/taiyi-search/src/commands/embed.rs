@@ -6,12 +6,11 @@ use anyhow::bail;
 use serde_json::json;
 use taiyi_core::TextEncoder as _;
 use taiyi_image::Limits;
-use taiyi_store::{Snapshot, StoreError};
 
 use crate::encoders::Encoders;
 use crate::exit::{self, Exit};
 use crate::flags::{EmbedFlags, VectorFormat};
-use crate::models::{self, Model};
+use crate::models;
 use crate::output::{json as out_json, npy, text};
 use crate::settings::Settings;
 
@@ -19,7 +18,7 @@ pub(crate) fn run(settings: &Settings, flags: &EmbedFlags) -> anyhow::Result<Exi
     if flags.text.iter().any(|text| text.trim().is_empty()) {
         bail!("--text is empty: say what to embed");
     }
-    let model = model(settings)?;
+    let model = models::open_asked_or_of_index(settings)?;
     let encoders = Encoders::new(&model, settings.threads);
     let limits =
         Limits { max_pixels: settings.max_megapixels.saturating_mul(1_000_000), ..Limits::default() };
@@ -64,16 +63,4 @@ pub(crate) fn run(settings: &Settings, flags: &EmbedFlags) -> anyhow::Result<Exi
     }
     out.flush()?;
     Ok(Exit::Success)
-}
-
-/// The model asked for, else the index's own, else the default one.
-fn model(settings: &Settings) -> anyhow::Result<Model> {
-    if settings.model.is_some() {
-        return models::open(settings);
-    }
-    match Snapshot::open(&settings.index_dir) {
-        Ok(snapshot) => models::open_for_index(settings, snapshot.model()),
-        Err(StoreError::NotFound { .. } | StoreError::NotPublished { .. }) => models::open(settings),
-        Err(e) => Err(e.into()),
-    }
 }
