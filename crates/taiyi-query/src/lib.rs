@@ -8,6 +8,7 @@
 
 mod date;
 mod filter;
+pub mod metrics;
 mod prompt;
 mod search;
 

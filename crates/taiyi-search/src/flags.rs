@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Search your own pictures with Chinese sentences, on your own machine.
 ///
-/// First `taiyi-search index ./photos`, then `taiyi-search query 两只老虎`.
+/// `taiyi-search demo` shows what it is. Then `taiyi-search index ./photos`, then `taiyi-search query 两只老虎`.
 #[derive(Debug, Parser)]
 #[command(name = "taiyi-search", version, propagate_version = true, arg_required_else_help = true)]
 pub(crate) struct Cli {
@@ -22,7 +22,7 @@ pub(crate) struct GlobalFlags {
     /// Folder of the index [default: taiyi-search/index in the platform's data folder]
     #[arg(long, global = true, value_name = "DIR", env = "TAIYI_INDEX", hide_env_values = true)]
     pub(crate) index: Option<PathBuf>,
-    /// Model: a name, or a folder with text/ and image/ in it [default: the index's own; for a new
+    /// Model: a name (demo is built in), or a folder with text/ and image/ in it [default: the index's own; for a new
     /// index taiyi-102m]
     #[arg(long, global = true, value_name = "NAME|DIR", env = "TAIYI_MODEL", hide_env_values = true)]
     pub(crate) model: Option<String>,
@@ -50,6 +50,8 @@ pub(crate) enum When {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Try it at once: a small model and 300 drawn pictures are part of the program
+    Demo(DemoFlags),
     /// Make or renew the index of folders and files
     Index(IndexFlags),
     /// Find pictures by a sentence, by a picture, or by a sum of both
@@ -62,8 +64,29 @@ pub(crate) enum Command {
     Verify(VerifyFlags),
     /// Take folders or files out of the index; the files themselves stay
     Remove(RemoveFlags),
+    /// Measure a model on pictures with known answers
+    #[command(subcommand)]
+    Eval(EvalFlags),
     /// Print a completion script for a shell
     Completions(CompletionsFlags),
+}
+
+/// Try it at once: a small model and 300 drawn pictures are part of the program.
+///
+/// Writes the pictures into the cache folder, indexes them there and asks a few prompts, or those given.
+/// The model knows drawn scenes of emoji and nothing else. Your own index is not touched; --index and
+/// --model mean nothing here.
+#[derive(Args, Debug)]
+pub(crate) struct DemoFlags {
+    /// What to look for [default: 两只老虎 and a few more]
+    #[arg(value_name = "PROMPT")]
+    pub(crate) prompts: Vec<String>,
+    /// How many hits a prompt, at most
+    #[arg(short = 'k', long = "top", value_name = "N", default_value_t = 3)]
+    pub(crate) k: usize,
+    /// Form of the answer: tables, or one JSON object a prompt as from `query`
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = SummaryFormat::Text)]
+    pub(crate) format: SummaryFormat,
 }
 
 /// Make or renew the index of folders and files.
@@ -119,7 +142,7 @@ pub(crate) enum SummaryFormat {
 /// A prompt may be a sum: '2:海边 + 日落 - 人' (full-width ＋－： too), with '@cat.jpg' for a picture and
 /// path:旅行/ after:2023-05 before:2024 to narrow it down. Several prompts give one list each.
 /// Exit status: 0 if something was found, 1 if nothing, 2 if something went wrong.
-#[derive(Args, Debug)]
+#[derive(Args, Debug, Default)]
 pub(crate) struct QueryFlags {
     /// What to look for, e.g. 两只老虎
     #[arg(value_name = "PROMPT")]
@@ -231,6 +254,37 @@ pub(crate) struct RemoveFlags {
     /// Folders or files; they need not be there any more
     #[arg(value_name = "PATH", required = true)]
     pub(crate) paths: Vec<PathBuf>,
+}
+
+/// Measure a model on pictures with known answers
+#[derive(Debug, Subcommand)]
+pub(crate) enum EvalFlags {
+    /// How well captions find their pictures, and pictures their captions
+    Retrieval(RetrievalFlags),
+}
+
+/// How well captions find their pictures, and pictures their captions: R@k, MRR, median rank.
+///
+/// Text → image: each caption is a query, its picture the one right answer among all pictures below
+/// --images, those without a caption included. Image → text, where every picture has a caption: a picture
+/// counts at the rank of the best of its captions. Equal scores count against the right answer. Files with
+/// the same content are one picture; rows that repeat another count once. The model is that of --model,
+/// else the index's own, else the default.
+#[derive(Args, Debug)]
+pub(crate) struct RetrievalFlags {
+    /// Folder of the pictures
+    #[arg(long, value_name = "DIR")]
+    pub(crate) images: PathBuf,
+    /// Table in UTF-8, a line each: path of a picture below DIR, a tab, a caption. A picture may have several
+    #[arg(long, value_name = "TSV")]
+    pub(crate) captions: PathBuf,
+    /// The k of R@k
+    #[arg(short, value_name = "K,…", value_delimiter = ',', default_value = "1,5,10",
+        value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) k: Vec<u32>,
+    /// Form of the answer
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = SummaryFormat::Text)]
+    pub(crate) format: SummaryFormat,
 }
 
 /// Print a completion script for a shell.

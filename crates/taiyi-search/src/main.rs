@@ -11,6 +11,7 @@ mod interrupt;
 mod logging;
 mod models;
 mod output;
+mod own_index;
 mod progress;
 mod settings;
 
@@ -31,12 +32,14 @@ fn run(cli: &Cli) -> anyhow::Result<Exit> {
     let settings = Settings::new(&cli.global)?;
     logging::init(&settings);
     match &cli.command {
+        Command::Demo(flags) => commands::demo::run(&settings, flags),
         Command::Index(flags) => commands::index::run(&settings, flags),
         Command::Query(flags) => commands::query::run(&settings, flags),
         Command::Embed(flags) => commands::embed::run(&settings, flags),
         Command::Status(flags) => commands::status::run(&settings, flags),
         Command::Verify(flags) => commands::verify::run(&settings, flags),
         Command::Remove(flags) => commands::remove::run(&settings, flags),
+        Command::Eval(flags) => commands::eval::run(&settings, flags),
         Command::Completions(flags) => commands::completions::run(flags),
     }
 }

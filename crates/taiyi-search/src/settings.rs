@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::flags::{GlobalFlags, When};
 
 /// What every command may rely on.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Settings {
     /// Folder of the index.
     pub(crate) index_dir: PathBuf,

@@ -1,7 +1,9 @@
 //! One module a command: flags and settings in, calls into the libraries, output and exit status out.
 
 pub(crate) mod completions;
+pub(crate) mod demo;
 pub(crate) mod embed;
+pub(crate) mod eval;
 pub(crate) mod index;
 pub(crate) mod query;
 pub(crate) mod remove;

@@ -1,0 +1,288 @@
+//! `eval retrieval`: do captions find their pictures, and pictures their captions?
+//!
+//! The pictures go through the same path as in `index`, into an index that is thrown away; every caption is
+//! compared with every picture.
+
+use std::collections::{BTreeSet, HashMap};
+use std::io::Write as _;
+use std::path::Path;
+use std::thread;
+
+use anyhow::{Context as _, bail};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::{Value, json};
+use taiyi_core::{Embedding, TextEncoder as _};
+use taiyi_indexer::Report;
+use taiyi_query::metrics::{RankSummary, rank_of_best};
+use taiyi_store::{RelativePath, Snapshot, StoreError};
+
+use super::captions::Captions;
+use crate::encoders::Encoders;
+use crate::exit::{self, Exit};
+use crate::flags::{RetrievalFlags, SummaryFormat};
+use crate::models;
+use crate::output::table::{Align, align};
+use crate::output::text::{count, show_path, thousands};
+use crate::settings::Settings;
+use crate::{interrupt, own_index};
+
+/// Captions embedded between two steps of the progress bar.
+const CHUNK: usize = 256;
+
+pub(crate) fn run(settings: &Settings, flags: &RetrievalFlags) -> anyhow::Result<Exit> {
+    if !flags.images.is_dir() {
+        bail!("--images {} is not a folder", show_path(&flags.images));
+    }
+    let captions = Captions::read(&flags.captions)?;
+    // Before an hour of embedding, not after it.
+    for caption in &captions.rows {
+        if !flags.images.join(caption.picture.to_path()).is_file() {
+            bail!(
+                "{}: there is no picture {} in {}",
+                captions.place(caption.line),
+                show_path(&caption.picture.to_path()),
+                show_path(&flags.images)
+            );
+        }
+    }
+    if let Some(line) = captions.repeated.first() {
+        exit::warn(&format!(
+            "{} in the table, counted once; the first is {}",
+            count(captions.repeated.len() as u64, "repeated row", "repeated rows"),
+            captions.place(*line)
+        ));
+    }
+    let model = models::open_asked_or_of_index(settings)?;
+    std::fs::create_dir_all(&settings.cache_dir)
+        .with_context(|| format!("cannot make the folder {}", settings.cache_dir.display()))?;
+    let dir = tempfile::Builder::new()
+        .prefix("eval-")
+        .tempdir_in(&settings.cache_dir)
+        .with_context(|| format!("cannot write to {}", settings.cache_dir.display()))?;
+    let cancel = interrupt::cancel_flag();
+    let report = own_index::embed_folder(settings, &model, &flags.images, dir.path(), &cancel)?;
+    if report.interrupted {
+        return Ok(Exit::Interrupted);
+    }
+    for problem in &report.problems {
+        exit::warn(&format!("{} {}", show_path(&problem.path), problem.reason));
+    }
+    let pictures = match Snapshot::open(dir.path()) {
+        Ok(snapshot) => Pictures::read(&snapshot)?,
+        // There was not one to publish.
+        Err(StoreError::NotPublished { .. }) => Pictures::default(),
+        Err(e) => return Err(e.into()),
+    };
+    let right = rows_of(&captions, &pictures, &report, &flags.images)?;
+    let encoders = Encoders::new(&model, settings.threads);
+    let texts = embed_captions(settings, &encoders, &captions)?;
+
+    let captioned: BTreeSet<usize> = right.iter().copied().collect();
+    let without_caption = pictures.embeddings.len() - captioned.len();
+    let threads = settings.threads.get();
+    let text_ranks = parallel(texts.len(), threads, |text| {
+        rank_of_best(&scores(&texts[text], &pictures.embeddings), |picture| picture == right[text])
+    });
+    let picture_ranks = match without_caption {
+        0 => parallel(pictures.embeddings.len(), threads, |picture| {
+            rank_of_best(&scores(&pictures.embeddings[picture], &texts), |text| right[text] == picture)
+        }),
+        // The literature has no number for pictures that no text belongs to.
+        _ => Vec::new(),
+    };
+    let mut ks = flags.k.iter().map(|&k| k as usize).collect::<Vec<_>>();
+    ks.sort_unstable();
+    ks.dedup();
+    let outcome = Outcome {
+        model: model.id.name.clone(),
+        pictures: pictures.embeddings.len(),
+        captions: texts.len(),
+        without_caption,
+        failed: report.failed.len(),
+        text_to_image: RankSummary::of(&text_ranks, &ks).context("there is nothing to measure")?,
+        image_to_text: RankSummary::of(&picture_ranks, &ks),
+    };
+    let mut out = anstream::stdout().lock();
+    match flags.format {
+        SummaryFormat::Json => writeln!(out, "{}", outcome.to_json())?,
+        SummaryFormat::Text => {
+            for line in outcome.to_lines(&ks) {
+                writeln!(out, "{line}")?;
+            }
+        }
+    }
+    Ok(Exit::Success)
+}
+
+/// What was embedded: files with the same content are one picture.
+#[derive(Default)]
+struct Pictures {
+    embeddings: Vec<Embedding>,
+    by_path: HashMap<RelativePath, usize>,
+}
+
+impl Pictures {
+    fn read(snapshot: &Snapshot) -> anyhow::Result<Self> {
+        let mut pictures = Self::default();
+        for row in snapshot.rows() {
+            let at = pictures.embeddings.len();
+            for location in snapshot.item(row)?.locations {
+                pictures.by_path.insert(location.relative, at);
+            }
+            pictures.embeddings.push(snapshot.embedding(row)?);
+        }
+        Ok(pictures)
+    }
+}
+
+/// The right picture of each caption.
+fn rows_of(
+    captions: &Captions,
+    pictures: &Pictures,
+    report: &Report,
+    images: &Path,
+) -> anyhow::Result<Vec<usize>> {
+    let row = |caption: &super::captions::Caption| {
+        if let Some(row) = pictures.by_path.get(&caption.picture) {
+            return Ok(*row);
+        }
+        let below = caption.picture.to_path();
+        let failed = report.failed.iter().find(|failed| failed.path.ends_with(&below));
+        let reason = failed.map_or("it is no picture, or hidden, or a link", |failed| failed.reason.as_str());
+        bail!(
+            "{}: {} could not be embedded: {reason}",
+            captions.place(caption.line),
+            show_path(&images.join(below))
+        )
+    };
+    captions.rows.iter().map(row).collect()
+}
+
+fn embed_captions(
+    settings: &Settings,
+    encoders: &Encoders<'_>,
+    captions: &Captions,
+) -> anyhow::Result<Vec<Embedding>> {
+    let tower = encoders.text()?;
+    let bar = if settings.draws_progress() {
+        let bar = ProgressBar::new(captions.rows.len() as u64);
+        if let Ok(style) =
+            ProgressStyle::with_template("{bar:30} {human_pos}/{human_len} captions, {eta} left")
+        {
+            bar.set_style(style);
+        }
+        bar
+    } else {
+        ProgressBar::hidden()
+    };
+    let mut embeddings = Vec::with_capacity(captions.rows.len());
+    let mut cut = 0;
+    for rows in captions.rows.chunks(CHUNK) {
+        let texts: Vec<&str> = rows.iter().map(|caption| caption.text.as_str()).collect();
+        for text in &texts {
+            cut += u64::from(tower.tokenize(text)?.truncated);
+        }
+        embeddings.append(&mut tower.encode_texts(&texts)?);
+        bar.inc(rows.len() as u64);
+    }
+    bar.finish_and_clear();
+    if cut > 0 {
+        exit::warn(&format!(
+            "{} cut to the {} tokens that the model reads",
+            count(cut, "caption was", "captions were"),
+            tower.max_tokens()
+        ));
+    }
+    Ok(embeddings)
+}
+
+fn scores(query: &Embedding, candidates: &[Embedding]) -> Vec<f32> {
+    candidates.iter().map(|candidate| query.score(candidate).get()).collect()
+}
+
+/// `rank` of each number below `n`, on several threads.
+fn parallel(n: usize, threads: usize, rank: impl Fn(usize) -> Option<usize> + Sync) -> Vec<usize> {
+    let mut ranks = vec![None; n];
+    let share = n.div_ceil(threads.max(1)).max(1);
+    thread::scope(|scope| {
+        for (part, ranks) in ranks.chunks_mut(share).enumerate() {
+            let rank = &rank;
+            scope.spawn(move || {
+                for (offset, slot) in ranks.iter_mut().enumerate() {
+                    *slot = rank(part * share + offset);
+                }
+            });
+        }
+    });
+    ranks.into_iter().flatten().collect()
+}
+
+struct Outcome {
+    model: String,
+    pictures: usize,
+    captions: usize,
+    without_caption: usize,
+    failed: usize,
+    text_to_image: RankSummary,
+    image_to_text: Option<RankSummary>,
+}
+
+impl Outcome {
+    fn to_json(&self) -> Value {
+        let direction = |summary: &RankSummary| {
+            let recall: serde_json::Map<String, Value> =
+                summary.recall.iter().map(|(k, share)| (k.to_string(), json!(share))).collect();
+            json!({
+                "queries": summary.queries,
+                "recall": recall,
+                "mrr": summary.mean_reciprocal_rank,
+                "median_rank": summary.median_rank,
+            })
+        };
+        json!({
+            "model": self.model,
+            "pictures": self.pictures,
+            "captions": self.captions,
+            "pictures_without_caption": self.without_caption,
+            "failed": self.failed,
+            "text_to_image": direction(&self.text_to_image),
+            "image_to_text": self.image_to_text.as_ref().map(direction),
+        })
+    }
+
+    fn to_lines(&self, ks: &[usize]) -> Vec<String> {
+        let mut head = vec![String::new(), "queries".to_owned()];
+        head.extend(ks.iter().map(|k| format!("R@{k}")));
+        head.extend(["MRR", "median rank"].map(str::to_owned));
+        let row = |name: &str, summary: &RankSummary| {
+            let mut cells = vec![name.to_owned(), thousands(summary.queries as u64)];
+            cells.extend(summary.recall.iter().map(|(_, share)| format!("{share:.4}")));
+            cells.push(format!("{:.4}", summary.mean_reciprocal_rank));
+            cells.push(summary.median_rank.to_string());
+            cells
+        };
+        let mut rows = vec![head, row("text → image", &self.text_to_image)];
+        rows.extend(self.image_to_text.as_ref().map(|summary| row("image → text", summary)));
+        let mut columns = vec![Align::Right; ks.len() + 4];
+        columns[0] = Align::Left;
+        let mut lines = vec![format!(
+            "model {}, {}, {}",
+            self.model,
+            count(self.pictures as u64, "picture", "pictures"),
+            count(self.captions as u64, "caption", "captions")
+        )];
+        lines.extend(align(&columns, &rows));
+        if self.without_caption > 0 {
+            let verb = if self.without_caption == 1 { "has" } else { "have" };
+            lines.push(format!(
+                "image → text was not measured: {} {verb} no caption",
+                count(self.without_caption as u64, "picture", "pictures")
+            ));
+        }
+        if self.failed > 0 {
+            let failed = count(self.failed as u64, "file", "files");
+            lines.push(format!("{failed} could not be read and took no part"));
+        }
+        lines
+    }
+}
