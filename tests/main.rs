@@ -3,6 +3,7 @@
 //! One test binary, so that it links once. Every test has a [`harness::Sandbox`] of its own: photos,
 //! index, home folder. The model is the tiny one of `taiyi-model`'s tests; its weights are random, so
 //! that scores carry no meaning, but they are the same on every run, and equal pixels are equal vectors.
+//! What words mean is tested with the demo model, in `demo`.
 
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used)]
@@ -14,6 +15,7 @@ mod answers;
 mod bad_input;
 mod crashes;
 mod damage;
+mod demo;
 mod errors;
 mod folders;
 mod formats;
