@@ -21,7 +21,8 @@ fn a_single_file_and_then_its_folder() {
     assert_eq!(s.names(), ["1.png"]);
     assert_counts(&s.index(&["photos"]), &[("added", 1), ("unchanged", 1)]);
     assert_eq!(s.names(), ["1.png", "2.png"]);
-    assert_eq!(root_paths(&s), [s.photo("").to_str().unwrap().trim_end_matches('/')]);
+    // They stay roots of their own: each may be a disk that is not there the next time.
+    assert_eq!(root_paths(&s).len(), 3);
 
     // Indexing one file does not sweep its neighbours.
     s.paint("1.png", 10);
@@ -47,7 +48,7 @@ fn a_folder_below_a_known_root_is_part_of_it() {
 }
 
 #[test]
-fn the_parent_of_known_roots_takes_them_in() {
+fn the_parent_of_known_roots_is_walked_with_them() {
     let s = Sandbox::new();
     s.paint("2022/1.png", 1);
     s.paint("2023/2.png", 2);

@@ -20,14 +20,16 @@ pub(crate) struct Cli {
 #[command(next_help_heading = "Everywhere")]
 pub(crate) struct GlobalFlags {
     /// Folder of the index [default: taiyi-search/index in the platform's data folder]
-    #[arg(long, global = true, value_name = "DIR", env = "TAIYI_INDEX", hide_env_values = true)]
+    /// [env: TAIYI_INDEX]
+    #[arg(long, global = true, value_name = "DIR")]
     pub(crate) index: Option<PathBuf>,
     /// Model: a name, or a folder with text/ and image/ in it [default: the index's own; for a new
-    /// index taiyi-102m]
-    #[arg(long, global = true, value_name = "NAME|DIR", env = "TAIYI_MODEL", hide_env_values = true)]
+    /// index taiyi-102m] [env: TAIYI_MODEL]
+    #[arg(long, global = true, value_name = "NAME|DIR")]
     pub(crate) model: Option<String>,
     /// Threads for decoding and for the model [default: one a processor]
-    #[arg(long, global = true, value_name = "N", env = "TAIYI_THREADS", hide_env_values = true)]
+    /// [env: TAIYI_THREADS]
+    #[arg(long, global = true, value_name = "N")]
     pub(crate) threads: Option<usize>,
     /// Say more on standard error; twice for details
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]

@@ -24,19 +24,14 @@ pub(crate) fn open(settings: &Settings) -> anyhow::Result<Model> {
 
 /// The model that an index was built with, wherever it lies now.
 pub(crate) fn open_for_index(settings: &Settings, of_index: &ModelId) -> anyhow::Result<Model> {
-    let model = match (&settings.model, remembered(settings, of_index)) {
-        (Some(asked), _) => {
-            let (_, dir) = taiyi_model::resolve(asked, &settings.models_dir)?;
-            open_folder(settings, &of_index.name, &dir)?
-        }
-        (None, Some(dir)) => open_folder(settings, &of_index.name, &dir)?,
-        (None, None) => {
-            let (_, dir) = taiyi_model::resolve(&of_index.name, &settings.models_dir).with_context(|| {
-                format!("the index was built with {of_index}: say where it lies now with --model DIR")
-            })?;
-            open_folder(settings, &of_index.name, &dir)?
-        }
+    let (name, dir) = match (&settings.model, remembered(settings, of_index)) {
+        (Some(asked), _) => taiyi_model::resolve(asked, &settings.models_dir)?,
+        (None, Some(dir)) => (of_index.name.clone(), dir),
+        (None, None) => taiyi_model::resolve(&of_index.name, &settings.models_dir).with_context(|| {
+            format!("the index was built with {of_index}: say where it lies now with --model DIR")
+        })?,
     };
+    let mut model = open_folder(settings, &name, &dir)?;
     if !model.id.is_same_model(of_index) {
         bail!(
             "the index in {} was built with {of_index}, but {} holds {}: pass the right --model, or index \
@@ -46,6 +41,9 @@ pub(crate) fn open_for_index(settings: &Settings, of_index: &ModelId) -> anyhow:
             model.id
         );
     }
+    // Whatever its folder is called now, it is the index's model.
+    model.id.name.clone_from(&of_index.name);
+    remember(settings, &model);
     Ok(model)
 }
 
@@ -58,6 +56,9 @@ fn open_folder(settings: &Settings, name: &str, dir: &Path) -> anyhow::Result<Mo
 /// Notes where a model lies, so that a query need not be told. Only a convenience: it may fail.
 pub(crate) fn remember(settings: &Settings, model: &Model) {
     let Ok(dir) = model.folder.dir().canonicalize() else { return };
+    if remembered(settings, &model.id).as_ref() == Some(&dir) {
+        return;
+    }
     let note = note(settings, &model.id);
     let written = note.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| match dir.to_str() {
         Some(dir) => fs::write(&note, dir),
@@ -76,5 +77,5 @@ fn remembered(settings: &Settings, id: &ModelId) -> Option<PathBuf> {
 fn note(settings: &Settings, id: &ModelId) -> PathBuf {
     // The hash comes from an index's manifest: nothing else than its digits may name a file.
     let digits: String = id.weights.chars().filter(char::is_ascii_hexdigit).collect();
-    settings.cache_dir.join("model-folders").join(digits)
+    settings.data_dir.join("model-folders").join(digits)
 }
