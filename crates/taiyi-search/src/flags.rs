@@ -119,7 +119,8 @@ pub(crate) enum SummaryFormat {
 /// Find pictures by a sentence, by a picture, or by a sum of both.
 ///
 /// A prompt may be a sum: '2:海边 + 日落 - 人' (full-width ＋－： too), with '@cat.jpg' for a picture and
-/// path:旅行/ after:2023-05 before:2024 to narrow it down. Several prompts give one list each.
+/// path:旅行/ after:2023-05 before:2024 to narrow it down. Several prompts give one list each;
+/// one that begins with - goes behind --.
 /// Exit status: 0 if something was found, 1 if nothing, 2 if something went wrong.
 #[derive(Args, Debug)]
 pub(crate) struct QueryFlags {

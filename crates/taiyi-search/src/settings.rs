@@ -48,7 +48,9 @@ impl Settings {
         };
         choice.write_global();
         Ok(Self {
-            index_dir: (flags.index.clone())
+            index_dir: flags
+                .index
+                .clone()
                 .or_else(|| environment("TAIYI_INDEX").map(PathBuf::from))
                 .or(config.index)
                 .unwrap_or_else(|| dirs.data_dir().join("index")),

@@ -33,7 +33,7 @@ pub(crate) fn answer(prompt: &str, model: &str, hits: &[Hit], took: Took, zone: 
     })
 }
 
-/// The line of a prompt that could not be answered: as many lines come out as prompts went in.
+/// The line of a prompt that could not be answered: as many lines come out as prompts went in (a blank line is none).
 pub(crate) fn failure(prompt: &str, model: &str, error: &str) -> Value {
     json!({ "prompt": prompt, "model": model, "hits": [], "error": error })
 }
