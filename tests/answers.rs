@@ -110,10 +110,17 @@ fn prompts_come_from_a_file_or_from_standard_input() {
     check(&s.run_with_stdin(&["query", "--format", "json"], prompts));
     s.run(&["query", "--file", "prompts.txt", "老虎"]).refused(&["--file"]);
     s.run(&["query", "--file", "没有.txt"]).refused(&["没有.txt"]);
-    // No prompt, no hit.
-    let nothing = s.run_with_stdin(&["query"], b"\n\n");
-    nothing.exited(1).quietly();
-    assert_eq!(nothing.text(), "");
+    s.run_with_stdin(&["query"], b"\n\n").refused(&["no prompt"]);
+}
+
+#[test]
+fn a_prompt_that_fails_leaves_the_others_their_own_vectors() {
+    let s = Sandbox::with_indexed(6);
+    let alone = s.run(&["query", "--format", "json", "海边"]).succeeded().json_lines();
+    let all = s.run(&["query", "--format", "json", "@没有.jpg + 猫 - 狗", "海边"]);
+    let lines = all.exited(2).json_lines();
+    assert!(lines[0]["error"].as_str().unwrap().contains("没有.jpg"), "{}", lines[0]);
+    assert_same_hits(&s.hits_of(&lines[1]), &s.hits_of(&alone[0]));
 }
 
 #[test]

@@ -14,7 +14,7 @@ fn slips_in_a_query_are_told() {
         (&["query", ""][..], &["empty", "两只老虎"][..]),
         (&["query", " \t　"], &["empty"]),
         (&["query", "--literal", " "], &["empty"]),
-        (&["query", "after:2023"], &["empty"]),
+        (&["query", "after:2023"], &["only narrows down"]),
         (&["query", "猫 +"], &["nothing follows", "--literal"]),
         (&["query", "猫 + - 人"], &["nothing follows"]),
         (&["query", "0:猫"], &["weight", "above 0"]),
@@ -31,12 +31,13 @@ fn slips_in_a_query_are_told() {
         (&["query", "老虎", "--path", "["], &["\"[\""]),
         (&["query", "--image", "没有.png"], &["没有.png"]),
         (&["query", "@没有.png"], &["没有.png"]),
-        (&["query", "老虎", "--threads", "0"], &["--threads 0"]),
+        (&["query", "老虎", "--threads", "0"], &["0 threads", "--threads"]),
+        (&["query", "老虎", "--path", ""], &["path pattern", "empty"]),
         (&["embed", "--text", " "], &["--text"]),
         (&["embed", "--image", "没有.png"], &["没有.png"]),
         (&["embed", "--image", "photos"], &["photos", "folder"]),
         (&["index", "photos", "--exclude", "["], &["exclude", "\"[\""]),
-        (&["index", "photos", "--threads", "0"], &["--threads 0"]),
+        (&["index", "photos", "--threads", "0"], &["0 threads", "--threads"]),
     ] {
         let told = s.run(args);
         told.refused(parts);

@@ -47,7 +47,7 @@ fn a_folder_below_a_known_root_is_part_of_it() {
 }
 
 #[test]
-fn the_parent_of_known_roots_takes_them_in() {
+fn the_parent_of_known_roots_is_walked_with_them() {
     let s = Sandbox::new();
     s.paint("2022/1.png", 1);
     s.paint("2023/2.png", 2);
@@ -56,7 +56,8 @@ fn the_parent_of_known_roots_takes_them_in() {
     assert_eq!(root_paths(&s).len(), 2);
     let before = s.hits(ALL);
     assert_counts(&s.index(&["photos"]), &[("added", 1), ("unchanged", 2)]);
-    assert_eq!(root_paths(&s), [s.photo("").to_str().unwrap().trim_end_matches('/')]);
+    // They stay roots of their own: each may be a disk that is not there the next time.
+    assert_eq!(root_paths(&s).len(), 3);
     let after = s.hits(ALL);
     assert_eq!(after.len(), 3);
     let kept: Vec<_> = after.into_iter().filter(|(name, _)| name != "3.png").collect();

@@ -6,7 +6,7 @@ use std::fmt;
 /// Cosine of two unit vectors: in [-1, 1], larger is closer.
 ///
 /// Scores are totally ordered (a score is never NaN), so hits can be sorted by them.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug)]
 pub struct Score(f32);
 
 impl Score {
@@ -16,13 +16,20 @@ impl Score {
     /// [`Embedding`](crate::Embedding)s can produce, becomes the worst score.
     #[must_use]
     pub fn new(cosine: f32) -> Self {
-        if cosine.is_nan() { Self(-1.0) } else { Self(cosine.clamp(-1.0, 1.0)) }
+        // Adding 0 turns -0 into 0: two vectors at right angles have one score.
+        if cosine.is_nan() { Self(-1.0) } else { Self(cosine.clamp(-1.0, 1.0) + 0.0) }
     }
 
     /// The cosine, in [-1, 1].
     #[must_use]
     pub fn get(self) -> f32 {
         self.0
+    }
+}
+
+impl PartialEq for Score {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
     }
 }
 
@@ -56,6 +63,7 @@ mod tests {
         assert_eq!(Score::new(-1.5).get(), -1.0);
         assert_eq!(Score::new(f32::NAN).get(), -1.0);
         assert!(Score::new(0.2) > Score::new(0.1));
+        assert_eq!(Score::new(-0.0), Score::new(0.0));
         assert_eq!(format!("{:.3}", Score::new(0.25)), "0.250");
     }
 }

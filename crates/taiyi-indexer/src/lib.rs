@@ -28,5 +28,5 @@ pub use plan::{Plan, plan};
 pub use progress::{NoProgress, Progress, ProgressEvent};
 pub use report::{FailedPath, Report};
 pub use run::{RunOptions, absolute_even_if_gone, forget, publish_if_changed, run};
-pub use target::{Target, Targets, resolve_targets};
+pub use target::{Target, Targets, resolve_targets, resolve_with_roots};
 pub use walk::{WalkOptions, WalkProblem};

@@ -8,7 +8,7 @@ use std::io::{self, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -30,6 +30,9 @@ const BATCH_PATIENCE: Duration = Duration::from_millis(200);
 /// Photos of more pixels than this are decoded one at a time, whatever the number of workers: a
 /// 200-megapixel photo takes 600 MB as RGB.
 const LARGE_PIXELS: u64 = 32_000_000;
+
+/// The same for files of more bytes than this.
+const LARGE_BYTES: u64 = 64 << 20;
 
 /// One file to read.
 #[derive(Debug)]
@@ -166,6 +169,8 @@ impl Pipeline<'_> {
     /// with the same content.
     fn prepare(&self, job: FileJob, large: &Mutex<()>) -> Result<Option<Prepared>, Outcome> {
         let path = job.path_below(self.targets);
+        // Held while a giant is in memory, so that two never are at once.
+        let mut turn = (job.stamp.size > LARGE_BYTES).then(|| take_turn(large));
         let bytes = match self.read(&path) {
             Ok(Some(bytes)) => bytes,
             Ok(None) => return Err(Outcome::Ignored(job)),
@@ -184,10 +189,8 @@ impl Pipeline<'_> {
         // Refused by its header, a large photo costs nothing the first time.
         let ordinary = Limits { max_pixels: self.limits.max_pixels.min(LARGE_PIXELS), ..self.limits };
         let mut decoded = taiyi_image::decode(&bytes, &path, &ordinary);
-        // Held while the photo is in memory, so that two giants never are at once.
-        let mut _turn = None;
         if matches!(decoded, Err(ImageError::TooManyPixels { .. })) {
-            _turn = Some(large.lock().unwrap_or_else(PoisonError::into_inner));
+            turn.get_or_insert_with(|| take_turn(large));
             decoded = taiyi_image::decode(&bytes, &path, &self.limits);
         }
         let decoded = match decoded {
@@ -207,19 +210,17 @@ impl Pipeline<'_> {
     /// The bytes of a file; `None` if it neither is a picture nor claims to be one by its name. A HEIC
     /// or the like is a failure: its owner should know that it is not in the index.
     fn read(&self, path: &Path) -> Result<Option<Vec<u8>>, ImageError> {
-        if !taiyi_image::has_picture_extension(path) {
-            let mut head = Vec::with_capacity(taiyi_image::SNIFF_BYTES);
-            File::open(path)
-                .and_then(|file| file.take(taiyi_image::SNIFF_BYTES as u64).read_to_end(&mut head))
-                .map_err(|source| ImageError::Io { path: path.to_path_buf(), source })?;
-            // A video of gigabytes is not read to its end to learn that it is none of ours.
-            match taiyi_image::recognize(&head, path) {
-                Ok(_) => {}
-                Err(ImageError::NotAPicture { .. }) => return Ok(None),
-                Err(e) => return Err(e),
-            }
+        let mut head = Vec::with_capacity(taiyi_image::SNIFF_BYTES);
+        File::open(path)
+            .and_then(|file| file.take(taiyi_image::SNIFF_BYTES as u64).read_to_end(&mut head))
+            .map_err(|source| ImageError::Io { path: path.to_path_buf(), source })?;
+        // A video of gigabytes is not read to its end to learn that it is none of ours, even if it is
+        // called a JPEG.
+        match taiyi_image::recognize(&head, path) {
+            Ok(_) => taiyi_image::read(path, &self.limits).map(Some),
+            Err(ImageError::NotAPicture { .. }) if !taiyi_image::has_picture_extension(path) => Ok(None),
+            Err(e) => Err(e),
         }
-        taiyi_image::read(path, &self.limits).map(Some)
     }
 
     fn infer(&self, prepared: &Receiver<Prepared>, to_writer: &Sender<Outcome>) {
@@ -286,6 +287,10 @@ impl Pipeline<'_> {
         let none = || EncodeError::Model("it made no embedding".into());
         self.encode(image)?.pop().ok_or_else(none)
     }
+}
+
+fn take_turn(large: &Mutex<()>) -> MutexGuard<'_, ()> {
+    large.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn failed(job: FileJob, claim: Option<ContentHash>, error: &ImageError) -> Outcome {

@@ -26,6 +26,9 @@ pub struct Plan {
     pub known_bad: u64,
     /// Files known not to be pictures.
     pub known_other: u64,
+    /// Pictures of the index that were not seen and stay all the same, since their place could not be
+    /// walked.
+    pub unseen: u64,
 }
 
 impl Plan {
@@ -73,9 +76,15 @@ pub fn plan(
     let mut files = 0;
     for (index, target) in targets.iter().enumerate() {
         let view = LedgerView::new(ledger, &known_roots, target);
+        let apart: Vec<PathBuf> = known_roots
+            .iter()
+            .filter(|root| !root.partial && root.path != target.root)
+            .map(|root| root.path.clone())
+            .collect();
         let first_problem = plan.problems.len();
         let mut seen: HashSet<u64> = HashSet::new();
-        for found in walker.walk(&target.root, &target.path()) {
+        let (excluded, files_before) = (walker.excluded(), files);
+        for found in walker.walk(&target.root, &target.path(), &apart) {
             let Found { path, stamp } = match found {
                 Ok(found) => found,
                 Err(problem) => {
@@ -95,8 +104,11 @@ pub fn plan(
                     continue;
                 }
             };
-            seen.insert(hasher.hash_one(relative.as_bytes()));
             let change = view.decide(&relative, stamp, retry_failed)?;
+            if target.known_only && change == Change::New {
+                continue;
+            }
+            seen.insert(hasher.hash_one(relative.as_bytes()));
             match change {
                 Change::Unchanged => plan.unchanged += 1,
                 Change::KnownBad => plan.known_bad += 1,
@@ -109,13 +121,16 @@ pub fn plan(
         let problems = &plan.problems[first_problem..];
         let gone = view.not_in(|relative| seen.contains(&hasher.hash_one(relative.as_bytes())), problems)?;
         let pictures = gone.pictures;
-        if seen.is_empty() && target.below.is_none() && pictures > 0 {
+        plan.unseen += gone.unseen;
+        // What --exclude leaves out is there all the same.
+        if files == files_before && walker.excluded() == excluded && target.below.is_none() && pictures > 0 {
             let reason = format!(
                 "is empty now (an unmounted disk?): its {pictures} pictures stay in the index; if they are \
                  really gone, type: taiyi-search remove {}",
                 target.root.display()
             );
             plan.problems.push(WalkProblem { path: target.root.clone(), reason });
+            plan.unseen += pictures;
         } else {
             plan.gone.extend(gone.paths.into_iter().map(|path| (index, path)));
         }
@@ -126,23 +141,29 @@ pub fn plan(
 
 /// The part of the ledger that lies below one target, seen from the target's root.
 ///
-/// That root may be known, new, or new and above roots that are known: those are merged into it when
-/// the plan is carried out.
+/// That root may be known, new, or above roots of single files: those are merged into it when the plan is
+/// carried out.
 struct LedgerView<'a> {
     ledger: Option<&'a Writer>,
     target: &'a Target,
-    /// Roots at or below the target's root, the deepest first.
+    /// The target's root, if it is known, and roots of single files below it; the deepest first.
     roots: Vec<&'a Root>,
 }
 
 struct Gone {
     paths: Vec<RelativePath>,
+    /// Pictures among them.
     pictures: u64,
+    /// Pictures that are not counted as gone, since their place could not be walked.
+    unseen: u64,
 }
 
 impl<'a> LedgerView<'a> {
     fn new(ledger: Option<&'a Writer>, known: &'a [Root], target: &'a Target) -> Self {
-        let mut roots: Vec<&Root> = known.iter().filter(|root| root.path.starts_with(&target.root)).collect();
+        let mut roots: Vec<&Root> = known
+            .iter()
+            .filter(|root| root.path == target.root || root.partial && root.path.starts_with(&target.root))
+            .collect();
         roots.sort_by_key(|root| std::cmp::Reverse(root.path.components().count()));
         Self { ledger, target, roots }
     }
@@ -186,7 +207,7 @@ impl<'a> LedgerView<'a> {
         seen: impl Fn(&RelativePath) -> bool,
         problems: &[WalkProblem],
     ) -> Result<Gone, IndexError> {
-        let mut gone = Gone { paths: Vec::new(), pictures: 0 };
+        let mut gone = Gone { paths: Vec::new(), pictures: 0, unseen: 0 };
         let Some(ledger) = self.ledger else { return Ok(gone) };
         let walked = self.target.path();
         for root in &self.roots {
@@ -202,10 +223,15 @@ impl<'a> LedgerView<'a> {
                 let absolute = root.path.join(path.to_path());
                 let Ok(rest) = absolute.strip_prefix(&self.target.root) else { continue };
                 let Ok(relative) = RelativePath::from_path(rest) else { continue };
-                if seen(&relative) || problems.iter().any(|problem| absolute.starts_with(&problem.path)) {
+                if seen(&relative) {
                     continue;
                 }
-                gone.pictures += u64::from(matches!(record.state, LocationState::Indexed(_)));
+                let picture = u64::from(matches!(record.state, LocationState::Indexed(_)));
+                if problems.iter().any(|problem| absolute.starts_with(&problem.path)) {
+                    gone.unseen += picture;
+                    continue;
+                }
+                gone.pictures += picture;
                 gone.paths.push(relative);
             }
         }

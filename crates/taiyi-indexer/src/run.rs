@@ -89,14 +89,15 @@ pub fn run(
     };
     if !jobs.is_empty() {
         let encoder = encoder()?;
+        let start = Instant::now();
         run.embed(jobs, encoder.as_ref(), cancel)?;
+        run.report.encoding = start.elapsed();
     }
-    run.report.encoding = start.elapsed();
     run.report.interrupted = cancel.load(Ordering::Relaxed);
     if !run.report.interrupted {
         run.sweep(&plan.gone)?;
-        // A rebuild is through once every root was walked to its end.
-        if writer.is_rebuilding() && plan.problems.is_empty() && covers_all(&plan.targets, &writer.roots()?) {
+        // A rebuild is through once every root was walked, and no picture was out of reach.
+        if writer.is_rebuilding() && plan.unseen == 0 && covers_all(&plan.targets, &writer.roots()?) {
             writer.finish_rebuild()?;
         }
     }
@@ -145,13 +146,19 @@ pub fn publish_if_changed(writer: &Writer, progress: &dyn Progress) -> Result<Op
     Ok(new_generation(&publish(writer, true, progress)?))
 }
 
-/// The root of each target, in their order; roots below a new one are merged into it.
+/// The root of each target, in their order; roots of single files below one are merged into it.
 fn add_roots(writer: &Writer, targets: &[Target]) -> Result<Vec<RootId>, IndexError> {
     let mut ids = Vec::with_capacity(targets.len());
     for target in targets {
+        // A part of a known root leaves it as it is; a part of a new one, a file, makes it partial.
+        if target.below.is_some() || target.known_only {
+            ids.push(writer.add_partial_root(&target.root)?);
+            continue;
+        }
         let id = writer.add_root(&target.root)?;
         for child in writer.roots()? {
-            if child.id != id && child.path.starts_with(&target.root) {
+            // A whole folder stays a root of its own: it may be a disk, gone the next time.
+            if child.id != id && child.partial && child.path.starts_with(&target.root) {
                 writer.merge_root(child.id, id)?;
             }
         }
@@ -161,7 +168,7 @@ fn add_roots(writer: &Writer, targets: &[Target]) -> Result<Vec<RootId>, IndexEr
 }
 
 fn covers_all(targets: &[Target], roots: &[Root]) -> bool {
-    roots.iter().all(|root| targets.iter().any(|t| t.below.is_none() && root.path.starts_with(&t.root)))
+    roots.iter().all(|root| targets.iter().any(|t| t.below.is_none() && root.path == t.root))
 }
 
 fn publish(writer: &Writer, build_graph: bool, progress: &dyn Progress) -> Result<Published, IndexError> {

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use taiyi_store::RelativePath;
+use taiyi_store::{RelativePath, Root};
 
 use crate::IndexError;
 
@@ -14,9 +14,17 @@ pub struct Target {
     pub root: PathBuf,
     /// The folder or file below the root that is meant; the whole root if `None`.
     pub below: Option<RelativePath>,
+    /// Pass over files that the index does not know: only some files of this root were ever named.
+    pub known_only: bool,
 }
 
 impl Target {
+    /// All that is indexed of a root.
+    #[must_use]
+    pub fn root(root: &Root) -> Self {
+        Self { root: root.path.clone(), below: None, known_only: root.partial }
+    }
+
     /// Absolute path of what is walked.
     #[must_use]
     pub fn path(&self) -> PathBuf {
@@ -39,41 +47,79 @@ pub struct Targets {
 /// Makes `paths` absolute and finds the root that each belongs to.
 ///
 /// A path below a known root is walked as part of it, so a picture never has two locations for one
-/// file. A file alone gets its folder as root, of which only that file is walked.
+/// file. A file alone gets its folder as root, of which only that file is walked. A root below a folder
+/// that is walked stays a root of its own, and is walked with it: it may be a disk that is mounted there,
+/// and when it is gone, that must not look like deleted pictures.
 ///
 /// # Errors
-/// [`IndexError::NotIndexable`] for a device, a pipe and the like.
-pub fn resolve_targets(paths: &[PathBuf], roots: &[PathBuf]) -> Result<Targets, IndexError> {
+/// [`IndexError::NotIndexable`] for what has no folder around it.
+pub fn resolve_targets(paths: &[PathBuf], roots: &[Root]) -> Result<Targets, IndexError> {
     let mut targets = Targets::default();
+    let mut found = Vec::new();
     for path in paths {
-        let (absolute, is_dir) = match absolute(path) {
-            Ok(found) => found,
-            Err(e) => {
-                targets.missing.push((path.clone(), reason(&e)));
-                continue;
-            }
-        };
-        let not_indexable = || IndexError::NotIndexable { path: path.clone() };
-        let known = roots
-            .iter()
-            .map(PathBuf::as_path)
-            .filter(|root| absolute.starts_with(root))
-            .max_by_key(|root| root.components().count());
-        let root = match (known, is_dir) {
-            (Some(root), _) => root.to_path_buf(),
-            (None, true) => absolute.clone(),
-            (None, false) => absolute.parent().ok_or_else(not_indexable)?.to_path_buf(),
-        };
-        let rest = absolute.strip_prefix(&root).map_err(|_| not_indexable())?;
-        let below = if rest.as_os_str().is_empty() {
-            None
-        } else {
-            Some(RelativePath::from_path(rest).map_err(|_| not_indexable())?)
-        };
-        targets.found.push(Target { root, below });
+        match absolute(path) {
+            Ok(place) => found.push(place),
+            Err(e) => targets.missing.push((path.clone(), reason(&e))),
+        }
     }
-    drop_contained(&mut targets.found);
+    drop_contained(&mut found);
+    for (path, is_dir) in &found {
+        targets.found.push(target_of(path, *is_dir, roots)?);
+        for root in roots.iter().filter(|root| root.path != *path && root.path.starts_with(path)) {
+            // A root of single files is merged into the folder instead.
+            if !root.partial {
+                add_root(&mut targets, root);
+            }
+        }
+    }
+    targets.found.dedup();
     Ok(targets)
+}
+
+/// The targets of `paths` and of every root: what a rebuild walks, and a run that names nothing.
+///
+/// # Errors
+/// As [`resolve_targets`].
+pub fn resolve_with_roots(paths: &[PathBuf], roots: &[Root]) -> Result<Targets, IndexError> {
+    let mut targets = resolve_targets(paths, roots)?;
+    for root in roots {
+        let walked = |target: &Target| target.below.is_none() && root.path == target.root;
+        let merged =
+            |target: &Target| root.partial && target.below.is_none() && root.path.starts_with(&target.root);
+        if !targets.found.iter().any(|target| walked(target) || merged(target)) {
+            // All of a root contains any part of it that was named.
+            targets.found.retain(|target| target.root != root.path || root.partial);
+            add_root(&mut targets, root);
+        }
+    }
+    Ok(targets)
+}
+
+fn target_of(path: &Path, is_dir: bool, roots: &[Root]) -> Result<Target, IndexError> {
+    let not_indexable = || IndexError::NotIndexable { path: path.to_path_buf() };
+    let known = roots
+        .iter()
+        .map(|root| root.path.as_path())
+        .filter(|root| path.starts_with(root))
+        .max_by_key(|root| root.components().count());
+    let root = match known {
+        Some(root) => root,
+        None if is_dir => path,
+        None => path.parent().ok_or_else(not_indexable)?,
+    };
+    let rest = path.strip_prefix(root).map_err(|_| not_indexable())?;
+    let below = match rest.as_os_str().is_empty() {
+        true => None,
+        false => Some(RelativePath::from_path(rest).map_err(|_| not_indexable())?),
+    };
+    Ok(Target { root: root.to_path_buf(), below, known_only: false })
+}
+
+fn add_root(targets: &mut Targets, root: &Root) {
+    match absolute(&root.path) {
+        Ok(_) => targets.found.push(Target::root(root)),
+        Err(e) => targets.missing.push((root.path.clone(), reason(&e))),
+    }
 }
 
 fn absolute(path: &Path) -> io::Result<(PathBuf, bool)> {
@@ -97,16 +143,14 @@ fn reason(error: &io::Error) -> String {
 }
 
 /// `photos` and `photos/2023` are one walk, whichever was named first.
-fn drop_contained(targets: &mut Vec<Target>) {
-    targets.sort_by_cached_key(Target::path);
-    targets.dedup();
+fn drop_contained(found: &mut Vec<(PathBuf, bool)>) {
+    // Sorted by components, a folder comes right before all that it contains.
+    found.sort();
     let mut kept: Option<PathBuf> = None;
-    targets.retain(|target| {
-        let path = target.path();
-        // Sorted by components, a folder comes right before all that it contains.
+    found.retain(|(path, _)| {
         let contained = kept.as_ref().is_some_and(|kept| path.starts_with(kept));
         if !contained {
-            kept = Some(path);
+            kept = Some(path.clone());
         }
         !contained
     });
@@ -127,18 +171,13 @@ mod tests {
 
         let fresh =
             resolve_targets(&[photos.join("2023"), photos.clone(), photos.join("2023/猫.jpg")], &[]).unwrap();
-        assert_eq!(fresh.found, [Target { root: photos.clone(), below: None }]);
+        assert_eq!(fresh.found, [Target { root: photos.clone(), below: None, known_only: false }]);
 
         let file = resolve_targets(&[photos.join("2023/猫.jpg")], &[]).unwrap();
         assert_eq!(file.found[0].root, photos.join("2023"));
         assert_eq!(file.found[0].path(), photos.join("2023/猫.jpg"));
 
-        let roots = [photos.clone()];
-        let below = resolve_targets(&[photos.join("2023")], &roots).unwrap();
-        assert_eq!(below.found[0].root, photos);
-        assert_eq!(below.found[0].path(), photos.join("2023"));
-
-        let missing = resolve_targets(&[base.join("gone")], &roots).unwrap();
+        let missing = resolve_targets(&[base.join("gone")], &[]).unwrap();
         assert!(missing.found.is_empty());
         assert!(missing.missing[0].1.contains("unmounted"));
     }

@@ -1,5 +1,6 @@
 //! Which files lie below a folder.
 
+use std::cell::Cell;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
@@ -47,6 +48,7 @@ pub(crate) struct Found {
 pub(crate) struct Walker {
     options: WalkOptions,
     exclude: GlobSet,
+    excluded: Cell<u64>,
 }
 
 impl Walker {
@@ -58,14 +60,17 @@ impl Walker {
         let exclude = set
             .build()
             .map_err(|e| IndexError::Pattern { pattern: String::new(), message: e.to_string() })?;
-        Ok(Self { options: options.clone(), exclude })
+        Ok(Self { options: options.clone(), exclude, excluded: Cell::new(0) })
     }
 
     /// Walks `start`, which is `root` or lies below it, in an order that is the same every time.
+    ///
+    /// `apart` are folders that are not entered: roots of their own.
     pub(crate) fn walk<'a>(
         &'a self,
         root: &'a Path,
         start: &Path,
+        apart: &'a [PathBuf],
     ) -> impl Iterator<Item = Result<Found, WalkProblem>> + 'a {
         let start = start.to_path_buf();
         WalkDir::new(&start)
@@ -74,11 +79,11 @@ impl Walker {
             .follow_root_links(true)
             .sort_by_file_name()
             .into_iter()
-            .filter_entry(move |entry| self.wants(root, entry))
+            .filter_entry(move |entry| self.wants(root, entry, apart))
             .filter_map(move |entry| self.visit(entry, &start))
     }
 
-    fn wants(&self, root: &Path, entry: &DirEntry) -> bool {
+    fn wants(&self, root: &Path, entry: &DirEntry, apart: &[PathBuf]) -> bool {
         // What was named on the command line is wanted, hidden or not.
         if entry.depth() == 0 {
             return true;
@@ -86,11 +91,19 @@ impl Walker {
         if !self.options.hidden && is_hidden(entry.file_name()) {
             return false;
         }
-        if entry.file_type().is_dir() && self.options.skip.iter().any(|skip| skip == entry.path()) {
+        let skipped = || self.options.skip.iter().chain(apart).any(|skip| skip == entry.path());
+        if entry.file_type().is_dir() && skipped() {
             return false;
         }
         let relative = entry.path().strip_prefix(root).unwrap_or(entry.path());
-        !self.exclude.is_match(relative)
+        let excluded = self.exclude.is_match(relative);
+        self.excluded.set(self.excluded.get() + u64::from(excluded));
+        !excluded
+    }
+
+    /// How many files and folders the exclude patterns have left out so far.
+    pub(crate) fn excluded(&self) -> u64 {
+        self.excluded.get()
     }
 
     fn visit(
@@ -140,7 +153,11 @@ fn is_hidden(name: &OsStr) -> bool {
 }
 
 fn exclude_glob(pattern: &str) -> Result<globset::Glob, IndexError> {
-    let trimmed = pattern.trim_end_matches('/');
+    let trimmed = pattern.strip_prefix("./").unwrap_or(pattern).trim_end_matches('/');
+    if trimmed.is_empty() {
+        let message = "it would leave out everything or nothing".to_owned();
+        return Err(IndexError::Pattern { pattern: pattern.to_owned(), message });
+    }
     let anchored = match trimmed.strip_prefix('/') {
         Some(rest) => rest.to_owned(),
         None if trimmed.contains('/') => trimmed.to_owned(),
@@ -169,7 +186,7 @@ mod tests {
     fn names(options: &WalkOptions, root: &Path) -> Vec<String> {
         Walker::new(options)
             .unwrap()
-            .walk(root, root)
+            .walk(root, root, &[])
             .map(|f| f.unwrap().path.strip_prefix(root).unwrap().to_str().unwrap().replace('\\', "/"))
             .collect()
     }
@@ -220,6 +237,7 @@ mod tests {
         assert_eq!(exclude(&["草稿/", "*.txt"]), ["a.jpg", "旅行/海边.JPG"]);
         assert_eq!(exclude(&["旅行/草稿"]).len(), 4);
         assert_eq!(exclude(&["/a.jpg"]).len(), 4);
+        assert_eq!(exclude(&["./旅行"]), exclude(&["旅行"]));
         assert_eq!(exclude(&["旅行/**"]), ["Z/草稿/e.png", "a.jpg", "b.txt"]);
         let bad = Walker::new(&WalkOptions { exclude: vec!["[".into()], ..Default::default() });
         assert!(matches!(bad, Err(IndexError::Pattern { .. })));

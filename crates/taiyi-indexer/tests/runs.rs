@@ -13,7 +13,7 @@ use std::time::Duration;
 use taiyi_core::{Embedding, EncodeError, ImageEncoder, ModelId, PreparedImage, RgbImage};
 use taiyi_indexer::{
     IndexError, NoProgress, Progress, ProgressEvent, Report, RunOptions, WalkOptions, forget, plan,
-    publish_if_changed, resolve_targets, run,
+    publish_if_changed, resolve_targets, resolve_with_roots, run,
 };
 use taiyi_store::{GraphOptions, Snapshot, Writer, WriterOptions};
 
@@ -24,6 +24,8 @@ struct MeanColour {
     /// A batch with a picture this wide fails as a whole.
     poison_width: Option<u32>,
     broken: bool,
+    /// After so many pictures, waits until this is set.
+    hold: Option<(usize, Arc<AtomicBool>)>,
 }
 
 impl ImageEncoder for MeanColour {
@@ -42,7 +44,14 @@ impl ImageEncoder for MeanColour {
         if batch.iter().any(|image| Some(image.0.width()) == self.poison_width) {
             return Err(EncodeError::Input("too poisonous".into()));
         }
-        self.embedded.fetch_add(batch.len(), Ordering::Relaxed);
+        let embedded = self.embedded.fetch_add(batch.len(), Ordering::Relaxed) + batch.len();
+        if let Some((after, cancel)) = &self.hold
+            && embedded > *after
+        {
+            while !cancel.load(Ordering::Relaxed) {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
         let mean = |image: &RgbImage, channel: usize| {
             let sum: u32 = image.pixels().iter().skip(channel).step_by(3).map(|&x| u32::from(x)).sum();
             sum as f32 / (image.width() * image.height()) as f32
@@ -98,8 +107,9 @@ impl World {
         progress: &dyn Progress,
         cancel: &AtomicBool,
     ) -> Result<Report, IndexError> {
-        let roots: Vec<PathBuf> = writer.roots()?.into_iter().map(|root| root.path).collect();
-        let targets = resolve_targets(paths, &roots)?;
+        let roots = writer.roots()?;
+        let targets =
+            if paths.is_empty() { resolve_with_roots(&[], &roots)? } else { resolve_targets(paths, &roots)? };
         let mut plan = plan(Some(writer), &targets.found, &WalkOptions::default(), retry_failed, progress)?;
         plan.problems.extend(
             targets.missing.into_iter().map(|(path, reason)| taiyi_indexer::WalkProblem { path, reason }),
@@ -273,12 +283,13 @@ fn a_root_that_is_gone_or_suddenly_empty_removes_nothing() {
 fn roots_meet_without_doubling_files() {
     let world = World::new();
     world.picture("2022/a.png", [200, 0, 0], 8);
+    world.picture("2022/z.png", [200, 9, 0], 8);
     world.picture("2023/b.png", [0, 200, 0], 8);
     world.index(&[world.photos().join("2023")]);
     assert_eq!(world.names(), ["2023/b.png"]);
     let parent = world.index_photos();
-    assert_eq!((parent.added, parent.unchanged), (1, 1), "what the child root knew stays known");
-    assert_eq!(world.names(), ["2022/a.png", "2023/b.png"]);
+    assert_eq!((parent.added, parent.unchanged), (2, 1), "what the child root knew stays known");
+    assert_eq!(world.names(), ["2022/a.png", "2022/z.png", "2023/b.png"]);
 
     world.picture("2023/c.png", [0, 0, 200], 8);
     fs::remove_file(world.photos().join("2022/a.png")).unwrap();
@@ -291,7 +302,44 @@ fn roots_meet_without_doubling_files() {
     fs::remove_file(world.photos().join("2023/b.png")).unwrap();
     let whole = world.index_photos();
     assert_eq!(whole.removed, 2);
-    assert_eq!(world.names(), ["2023/c.png"]);
+    assert_eq!(world.names(), ["2022/z.png", "2023/c.png"]);
+}
+
+#[test]
+fn a_disk_below_a_folder_may_go_and_come() {
+    let world = World::new();
+    world.picture("a.png", [200, 0, 0], 8);
+    world.picture("usb/b.png", [0, 200, 0], 8);
+    world.index(&[world.photos().join("usb")]);
+    world.index_photos();
+    let away = world.dir.path().join("unplugged");
+    fs::rename(world.photos().join("usb"), &away).unwrap();
+    for mount_point_stays in [false, true] {
+        if mount_point_stays {
+            fs::create_dir(world.photos().join("usb")).unwrap();
+        }
+        let without = world.index_photos();
+        assert_eq!((without.removed, without.problems.len()), (0, 1), "{:?}", without.problems);
+        assert_eq!(world.names(), ["a.png", "usb/b.png"]);
+    }
+    fs::remove_dir(world.photos().join("usb")).unwrap();
+    fs::rename(&away, world.photos().join("usb")).unwrap();
+    let back = world.index_photos();
+    assert_eq!((back.unchanged, back.added, back.problems.len()), (2, 0, 0));
+}
+
+#[test]
+fn a_file_indexed_alone_is_taken_in_with_its_folder() {
+    let world = World::new();
+    world.picture("2023/a.png", [200, 0, 0], 8);
+    world.picture("2023/b.png", [0, 200, 0], 8);
+    world.index(&[world.photos().join("2023/a.png")]);
+    let whole = world.index_photos();
+    assert_eq!((whole.added, whole.unchanged), (1, 1));
+    assert_eq!(world.names(), ["2023/a.png", "2023/b.png"]);
+    let writer = world.writer_of("one").unwrap();
+    let roots: Vec<_> = writer.roots().unwrap().into_iter().map(|root| (root.path, root.partial)).collect();
+    assert_eq!(roots, [(world.photos(), false)]);
 }
 
 #[test]
@@ -304,6 +352,25 @@ fn a_single_file_does_not_sweep_its_folder() {
     let one = world.index(&[world.photos().join("a.png")]);
     assert_eq!((one.unchanged, one.removed), (1, 0));
     assert_eq!(world.names(), ["a.png", "b.png"]);
+}
+
+#[test]
+fn renewing_the_index_takes_in_no_neighbours_of_a_single_file() {
+    let world = World::new();
+    world.picture("a.png", [200, 0, 0], 8);
+    world.picture("b.png", [0, 200, 0], 8);
+    world.index(&[world.photos().join("a.png")]);
+    let renewed = world.index(&[]);
+    assert_eq!((renewed.added, renewed.unchanged), (0, 1));
+    world.picture("a.png", [0, 0, 200], 9);
+    assert_eq!(world.index(&[]).updated, 1);
+    fs::remove_file(world.photos().join("a.png")).unwrap();
+    assert_eq!(world.index(&[]).removed, 1);
+    assert!(world.names().is_empty());
+
+    assert_eq!(world.index_photos().added, 1, "named itself, the folder is taken whole");
+    world.picture("c.png", [50, 0, 200], 9);
+    assert_eq!(world.index(&[]).added, 1);
 }
 
 /// Cancels once so many files are done.
@@ -325,11 +392,11 @@ impl Progress for CancelAfter<'_> {
 
 #[test]
 fn a_cancelled_run_publishes_what_it_has_and_the_next_goes_on() {
-    let world = World::new();
+    let cancel = Arc::new(AtomicBool::new(false));
+    let world = World::with(MeanColour { hold: Some((8, Arc::clone(&cancel))), ..MeanColour::default() });
     for n in 0..60u8 {
         world.picture(&format!("{n:02}.png"), [n * 4, 100, 0], 8);
     }
-    let cancel = AtomicBool::new(false);
     let progress = CancelAfter { files: AtomicUsize::new(0), limit: 8, cancel: &cancel };
     let writer = world.writer_of("one").unwrap();
     let first = world.index_with(&writer, &[world.photos()], false, &progress, &cancel).unwrap();
@@ -376,7 +443,9 @@ fn a_rebuild_embeds_everything_anew_and_holds_back_until_it_is_through() {
     let model = ModelId { name: "two".into(), weights: "two".repeat(8), dimension: 4 };
     let options = WriterOptions { model, graph: GraphOptions::default(), threads: NonZeroUsize::MIN };
     let writer = Writer::open_for_rebuild(&world.index_dir(), options).unwrap();
-    let cancel = AtomicBool::new(false);
+    let cancel = Arc::new(AtomicBool::new(false));
+    let slow = MeanColour { hold: Some((8, Arc::clone(&cancel))), ..MeanColour::default() };
+    let world = World { encoder: Arc::new(slow), ..world };
     let progress = CancelAfter { files: AtomicUsize::new(0), limit: 8, cancel: &cancel };
     let first = world.index_with(&writer, &[world.photos()], false, &progress, &cancel).unwrap();
     drop(writer);

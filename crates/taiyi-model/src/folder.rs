@@ -82,12 +82,11 @@ impl ModelFolder {
         let (text, text_dimension) = open_text(files, &dir.join("text"))?;
         let (image, dimension) = open_image(files, &dir.join("image"))?;
         if text_dimension != dimension {
-            return Err(ModelError::mismatch(
-                text.weights.path(),
+            return Err(ModelError::config(
+                dir,
                 format!(
-                    "texts become {text_dimension} components, pictures by {} become {dimension}: these towers \
-                     do not belong together",
-                    image.weights.path().display()
+                    "its text tower makes {text_dimension} components and its image tower {dimension}: they do \
+                     not belong together; put both towers of one model into the folder"
                 ),
             ));
         }

@@ -71,8 +71,10 @@ struct Bound {
 impl Bound {
     fn start_of(date: Date, zone: &TimeZone) -> Self {
         let midnight: DateTime = date.to_datetime(jiff::civil::Time::midnight());
-        let seconds =
-            |zone: &TimeZone| zone.to_ambiguous_timestamp(midnight).compatible().map_or(0, |t| t.as_second());
+        // Past the last moment that has a number there is no bound: 9999-12-31 means "for ever".
+        let seconds = |zone: &TimeZone| {
+            zone.to_ambiguous_timestamp(midnight).compatible().map_or(i64::MAX, |t| t.as_second())
+        };
         Self { wall_s: seconds(&TimeZone::UTC), utc_s: seconds(zone) }
     }
 }
@@ -158,5 +160,11 @@ mod tests {
         assert!(!may.contains(Some(RowTime::Modified(start - 8 * 3600 - 1))));
         assert!(!may.contains(None));
         assert!(DateRange::default().contains(None));
+
+        let end = date(9999, 12, 31);
+        let past = DateRange::new(None, Some(end), &beijing);
+        let far_west = TimeZone::fixed(jiff::tz::offset(-12));
+        assert!(past.contains(Some(RowTime::Taken(start))) && past.contains(Some(RowTime::Modified(start))));
+        assert!(!DateRange::new(Some(end), None, &far_west).contains(Some(RowTime::Modified(start))));
     }
 }

@@ -20,7 +20,8 @@ pub struct Filter {
 #[derive(Clone, Debug)]
 struct PathPattern {
     typed: String,
-    glob: GlobMatcher,
+    /// The file itself, or a folder above it.
+    globs: Vec<GlobMatcher>,
 }
 
 /// A condition that cannot be read.
@@ -46,27 +47,34 @@ impl Filter {
     /// Adds a condition on the path of a picture.
     ///
     /// A glob is matched against the path below the root, then against the absolute path; it may
-    /// start anywhere at a folder (`旅行/*.jpg` fits `/照片/旅行/a.jpg`) unless it begins with `/`. A
-    /// pattern that ends in `/` means all below that folder, one without `*`, `?`, `[`, `{` also
-    /// part of a name.
+    /// start anywhere at a folder (`旅行/*.jpg` fits `/照片/旅行/a.jpg`) unless it begins with `/`. What
+    /// fits a folder fits all below it; a word without `*`, `?`, `[`, `{` and `/` also fits as a part of a
+    /// file's name.
     ///
     /// # Errors
-    /// When the glob cannot be read.
+    /// When the glob is empty or cannot be read.
     pub fn add_path(&mut self, pattern: &str) -> Result<(), FilterError> {
-        let has_wildcard = pattern.contains(['*', '?', '[', '{']);
-        let mut glob = match pattern.strip_prefix("./").unwrap_or(pattern) {
-            absolute if absolute.starts_with('/') => absolute.to_owned(),
-            name if !has_wildcard && !name.contains('/') => format!("**/*{name}*"),
-            relative => format!("**/{relative}"),
-        };
-        if glob.ends_with('/') {
-            glob.push_str("**");
+        let refuse = |message: String| FilterError::Pattern { pattern: pattern.to_owned(), message };
+        let plain = pattern.strip_prefix("./").unwrap_or(pattern);
+        let folder = plain.trim_end_matches('/');
+        if folder.is_empty() {
+            return Err(refuse("it is empty".to_owned()));
         }
-        let glob =
-            GlobBuilder::new(&glob).literal_separator(true).case_insensitive(true).build().map_err(|e| {
-                FilterError::Pattern { pattern: pattern.to_owned(), message: e.kind().to_string() }
-            })?;
-        self.paths.push(PathPattern { typed: pattern.to_owned(), glob: glob.compile_matcher() });
+        let anchored = if folder.starts_with('/') { folder.to_owned() } else { format!("**/{folder}") };
+        let mut globs = vec![format!("{anchored}/**")];
+        // With a slash at its end it can only be a folder.
+        if folder.len() == plain.len() {
+            globs.push(anchored);
+            if !plain.contains(['*', '?', '[', '{', '/']) {
+                globs.push(format!("**/*{plain}*"));
+            }
+        }
+        let compile = |glob: String| {
+            let glob = GlobBuilder::new(&glob).literal_separator(true).case_insensitive(true).build();
+            glob.map(|glob| glob.compile_matcher()).map_err(|e| refuse(e.kind().to_string()))
+        };
+        let globs = globs.into_iter().map(compile).collect::<Result<_, _>>()?;
+        self.paths.push(PathPattern { typed: pattern.to_owned(), globs });
         Ok(())
     }
 
@@ -148,7 +156,7 @@ impl PartialEq for Filter {
 
 impl PathPattern {
     fn matches(&self, below: &Path, absolute: &Path) -> bool {
-        self.glob.is_match(below) || self.glob.is_match(absolute)
+        self.globs.iter().any(|glob| glob.is_match(below) || glob.is_match(absolute))
     }
 }
 
@@ -176,13 +184,21 @@ mod tests {
             "三亚/*.JPG",
             "./旅行/",
             "IMG_?.jpg",
+            "旅行",
+            "三亚",
+            "旅行/三亚",
+            "/照片/旅行",
+            "./旅行",
+            "旅行/三亚/img_1.jpg",
         ] {
             assert!(fits(pattern, path), "{pattern}");
         }
-        for pattern in ["旅行", "行/", "旅行/*.jpg", "/旅行/", "*.png", "三亚"] {
+        for pattern in ["行/", "旅行/*.jpg", "/旅行/", "*.png", "行/三亚", "img_1/"] {
             assert!(!fits(pattern, path), "{pattern}");
         }
-        assert!(Filter::default().add_path("[").is_err());
+        for bad in ["[", "", "/", "./"] {
+            assert!(Filter::default().add_path(bad).is_err(), "{bad:?}");
+        }
     }
 
     #[test]

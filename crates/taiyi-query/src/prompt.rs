@@ -47,6 +47,9 @@ pub enum PromptError {
     /// Nothing to look for.
     #[error("the prompt is empty: say what to look for, e.g. 两只老虎")]
     Empty,
+    /// Only filters.
+    #[error("the prompt {0:?} only narrows down: say what to look for as well, e.g. 海边 {0}")]
+    OnlyFilters(String),
     /// An operator or a weight with nothing behind it.
     #[error(
         "nothing follows {after:?} in the prompt {prompt:?}: name something, or take it as plain text with --literal"

@@ -7,12 +7,12 @@ use std::path::PathBuf;
 
 use jiff::tz::TimeZone;
 use taiyi_core::{Embedding, EmbeddingError, PhotoMetadata, Score};
-use taiyi_store::{ContentHash, RowFilter, RowTime, SearchOptions, Snapshot, StoreError};
+use taiyi_store::{ContentHash, Neighbor, RowFilter, RowTime, SearchOptions, Snapshot, StoreError};
 
 use crate::Filter;
 
-/// Asked for beyond `k`, so that pictures of equal score at the edge are chosen by path, not by the
-/// order in which they were indexed.
+/// Asked for beyond `k` at first, so that pictures of equal score at the edge are chosen by path, not by
+/// the order in which they were indexed.
 const SPARE: usize = 16;
 
 /// What to search for besides the query vector.
@@ -87,16 +87,10 @@ pub fn search(
     if request.k == 0 {
         return Err(QueryError::ZeroHits);
     }
-    let options = SearchOptions {
-        k: request.k.saturating_add(request.without.len()).saturating_add(SPARE),
-        exact: request.exact,
-        ef: None,
-        threads: request.threads,
-    };
     let filter = request.filter.compile(&request.zone);
     let filter = filter.as_ref().map(|filter| filter as &RowFilter<'_>);
     let mut hits = Vec::new();
-    for neighbor in snapshot.search(query, &options, filter)? {
+    for neighbor in neighbors(snapshot, query, request, filter)? {
         if request.min_score.is_some_and(|least| neighbor.score.get() < least) {
             continue;
         }
@@ -127,4 +121,28 @@ pub fn search(
         hit.rank = index + 1;
     }
     Ok(hits)
+}
+
+/// The closest rows, with all that are as close as the last one that may become a hit.
+fn neighbors(
+    snapshot: &Snapshot,
+    query: &Embedding,
+    request: &SearchRequest,
+    filter: Option<&RowFilter<'_>>,
+) -> Result<Vec<Neighbor>, StoreError> {
+    let wanted = request.k.saturating_add(request.without.len());
+    let mut spare = SPARE;
+    loop {
+        let k = wanted.saturating_add(spare);
+        let options = SearchOptions { k, exact: request.exact, ef: None, threads: request.threads };
+        let found = snapshot.search(query, &options, filter)?;
+        let is_cut_in_a_tie = match (found.get(wanted - 1), found.last()) {
+            (Some(edge), Some(last)) => found.len() == k && edge.score == last.score,
+            _ => false,
+        };
+        if !is_cut_in_a_tie {
+            return Ok(found);
+        }
+        spare = spare.saturating_mul(8);
+    }
 }

@@ -100,6 +100,28 @@ fn hits_are_ordered_by_score_then_path() {
 }
 
 #[test]
+fn a_tie_at_the_edge_is_decided_by_path_however_long_it_is() {
+    const NAMES: [&str; 60] = {
+        let mut names = [""; 60];
+        let all = "zyxwvutsrqponmlkjihgfedcbaZYXWVUTSRQPONMLKJIHGFEDCBA98765432";
+        let mut at = 0;
+        while at < 60 {
+            names[at] = all.split_at(at).1.split_at(1).0;
+            at += 1;
+        }
+        names
+    };
+    let pictures = NAMES.map(|name| Picture {
+        paths: Box::leak(Box::new([name])),
+        vector: [1.0, 0.0, 0.0],
+        taken_s: None,
+    });
+    let (_dir, snapshot) = index(&pictures);
+    let hits = search(&snapshot, &direction(1.0, 0.0, 0.0), &request(3)).unwrap();
+    assert_eq!(names(&hits), ["2", "3", "4"]);
+}
+
+#[test]
 fn filters_choose_pictures_and_the_path_that_is_shown() {
     let (_dir, snapshot) = index(&PICTURES);
     let filtered = |set: &dyn Fn(&mut Filter)| {

@@ -2,11 +2,12 @@
 
 use std::cell::OnceCell;
 use std::path::Path;
+use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use taiyi_core::{Embedding, ImageEncoder as _};
-use taiyi_image::Limits;
+use taiyi_image::{Decoded, Limits};
 use taiyi_model::{ImageTower, TextTower, TowerOptions};
 
 use crate::models::Model;
@@ -51,7 +52,12 @@ impl<'a> Encoders<'a> {
         Ok(self.image.get_or_init(|| tower))
     }
 
-    /// Time spent loading towers so far.
+    /// Time spent loading towers since this was last asked.
+    pub(crate) fn take_loading(&self) -> Duration {
+        self.loading.take()
+    }
+
+    /// Time spent loading towers, as far as [`take_loading`](Self::take_loading) has not taken it.
     pub(crate) fn loading(&self) -> Duration {
         self.loading.get()
     }
@@ -63,10 +69,25 @@ impl<'a> Encoders<'a> {
         path: &Path,
         limits: &Limits,
     ) -> anyhow::Result<Embedding> {
-        let decoded = taiyi_image::decode(bytes, path, limits)?;
+        let decoded = decode(bytes, path, limits)?;
         let tower = self.image()?;
         let prepared = tower.prepare(&decoded.image).with_context(|| path.display().to_string())?;
         let mut embeddings = tower.encode_images(std::slice::from_ref(&prepared))?;
         embeddings.pop().with_context(|| format!("{}: the model gave no vector", path.display()))
+    }
+}
+
+/// Decodes on a thread named like those of an index run, on which a decoder's panic stays quiet.
+fn decode(bytes: &[u8], path: &Path, limits: &Limits) -> anyhow::Result<Decoded> {
+    let decoded = thread::scope(|scope| {
+        let decode = || taiyi_image::decode(bytes, path, limits);
+        thread::Builder::new()
+            .name("decode-query".into())
+            .spawn_scoped(scope, decode)
+            .map(|handle| handle.join())
+    });
+    match decoded.context("cannot start a thread")? {
+        Ok(decoded) => Ok(decoded?),
+        Err(_) => bail!("{}: the decoder panicked", path.display()),
     }
 }

@@ -1,7 +1,14 @@
 //! Exit statuses, as grep has them, and the one line that an error is.
 
+use std::error::Error;
 use std::io::{self, ErrorKind, Write as _};
 use std::process::ExitCode;
+
+use taiyi_image::ImageError;
+use taiyi_indexer::IndexError;
+use taiyi_model::ModelError;
+use taiyi_query::QueryError;
+use taiyi_store::StoreError;
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,16 +49,29 @@ pub(crate) fn code_of(result: anyhow::Result<Exit>) -> ExitCode {
 
 /// One line on standard error: what happened, and its causes where they add something.
 pub(crate) fn report(error: &anyhow::Error) {
+    // If even this cannot be written, nobody is there to be told.
+    let _ = writeln!(anstream::stderr(), "\u{1b}[1;31merror\u{1b}[0m: {}", one_line(error));
+}
+
+/// What happened, with those causes that say more.
+pub(crate) fn one_line(error: &anyhow::Error) -> String {
     let mut line = error.to_string();
-    for cause in error.chain().skip(1) {
+    for (outer, cause) in error.chain().zip(error.chain().skip(1)) {
         let cause = cause.to_string();
-        if !line.contains(&cause) {
+        if !tells_its_cause(outer) && !line.contains(&cause) {
             line = format!("{line}: {cause}");
         }
     }
-    let line = line.replace(['\n', '\r'], " ");
-    // If even this cannot be written, nobody is there to be told.
-    let _ = writeln!(anstream::stderr(), "\u{1b}[1;31merror\u{1b}[0m: {line}");
+    line.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The libraries' errors put their cause into their own words.
+fn tells_its_cause(error: &(dyn Error + 'static)) -> bool {
+    error.is::<StoreError>()
+        || error.is::<ImageError>()
+        || error.is::<ModelError>()
+        || error.is::<IndexError>()
+        || error.is::<QueryError>()
 }
 
 /// One line on standard error about something that does not stop the command.

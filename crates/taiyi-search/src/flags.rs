@@ -20,14 +20,16 @@ pub(crate) struct Cli {
 #[command(next_help_heading = "Everywhere")]
 pub(crate) struct GlobalFlags {
     /// Folder of the index [default: taiyi-search/index in the platform's data folder]
-    #[arg(long, global = true, value_name = "DIR", env = "TAIYI_INDEX", hide_env_values = true)]
+    /// [env: TAIYI_INDEX]
+    #[arg(long, global = true, value_name = "DIR")]
     pub(crate) index: Option<PathBuf>,
-    /// Model: a name (demo is built in), or a folder with text/ and image/ in it [default: the index's own; for a new
-    /// index taiyi-102m]
-    #[arg(long, global = true, value_name = "NAME|DIR", env = "TAIYI_MODEL", hide_env_values = true)]
+    /// Model: a name (demo is built in), or a folder with text/ and image/ in it [default: the index's
+    /// own; for a new index taiyi-102m] [env: TAIYI_MODEL]
+    #[arg(long, global = true, value_name = "NAME|DIR")]
     pub(crate) model: Option<String>,
     /// Threads for decoding and for the model [default: one a processor]
-    #[arg(long, global = true, value_name = "N", env = "TAIYI_THREADS", hide_env_values = true)]
+    /// [env: TAIYI_THREADS]
+    #[arg(long, global = true, value_name = "N")]
     pub(crate) threads: Option<usize>,
     /// Say more on standard error; twice for details
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
@@ -140,7 +142,8 @@ pub(crate) enum SummaryFormat {
 /// Find pictures by a sentence, by a picture, or by a sum of both.
 ///
 /// A prompt may be a sum: '2:海边 + 日落 - 人' (full-width ＋－： too), with '@cat.jpg' for a picture and
-/// path:旅行/ after:2023-05 before:2024 to narrow it down. Several prompts give one list each.
+/// path:旅行/ after:2023-05 before:2024 to narrow it down. Several prompts give one list each;
+/// one that begins with - goes behind --.
 /// Exit status: 0 if something was found, 1 if nothing, 2 if something went wrong.
 #[derive(Args, Debug, Default)]
 pub(crate) struct QueryFlags {

@@ -45,17 +45,14 @@ pub(crate) fn open_for_index(settings: &Settings, of_index: &ModelId) -> anyhow:
             return Ok(built_in);
         }
     }
-    let place = match (asked, remembered(settings, of_index)) {
-        (Some(asked), _) => taiyi_model::resolve(asked, &settings.models_dir)?.1,
-        (None, Some(dir)) => ModelPlace::Folder(dir),
-        (None, None) => {
-            let resolved = taiyi_model::resolve(&of_index.name, &settings.models_dir);
-            let told =
-                || format!("the index was built with {of_index}: say where it lies now with --model DIR");
-            resolved.with_context(told)?.1
-        }
+    let (name, place) = match (asked, remembered(settings, of_index)) {
+        (Some(asked), _) => taiyi_model::resolve(asked, &settings.models_dir)?,
+        (None, Some(dir)) => (of_index.name.clone(), ModelPlace::Folder(dir)),
+        (None, None) => taiyi_model::resolve(&of_index.name, &settings.models_dir).with_context(|| {
+            format!("the index was built with {of_index}: say where it lies now with --model DIR")
+        })?,
     };
-    let model = open_place(settings, &of_index.name, &place)?;
+    let mut model = open_place(settings, &name, &place)?;
     if !model.id.is_same_model(of_index) {
         bail!(
             "the index in {} was built with {of_index}, but {place} holds {}: pass the right --model, or index \
@@ -64,6 +61,9 @@ pub(crate) fn open_for_index(settings: &Settings, of_index: &ModelId) -> anyhow:
             model.id
         );
     }
+    // Whatever its folder is called now, it is the index's model.
+    model.id.name.clone_from(&of_index.name);
+    remember(settings, &model);
     Ok(model)
 }
 
@@ -77,6 +77,9 @@ fn open_place(settings: &Settings, name: &str, place: &ModelPlace) -> anyhow::Re
 pub(crate) fn remember(settings: &Settings, model: &Model) {
     let ModelPlace::Folder(dir) = model.folder.place() else { return };
     let Ok(dir) = dir.canonicalize() else { return };
+    if remembered(settings, &model.id).as_ref() == Some(&dir) {
+        return;
+    }
     let note = note(settings, &model.id);
     let written = note.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| match dir.to_str() {
         Some(dir) => fs::write(&note, dir),
@@ -95,5 +98,5 @@ fn remembered(settings: &Settings, id: &ModelId) -> Option<PathBuf> {
 fn note(settings: &Settings, id: &ModelId) -> PathBuf {
     // The hash comes from an index's manifest: nothing else than its digits may name a file.
     let digits: String = id.weights.chars().filter(char::is_ascii_hexdigit).collect();
-    settings.cache_dir.join("model-folders").join(digits)
+    settings.data_dir.join("model-folders").join(digits)
 }

@@ -1,10 +1,11 @@
 //! Defaults ← config file ← environment ← flags, merged once and checked.
 
+use std::ffi::OsString;
 use std::io::IsTerminal as _;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use directories::ProjectDirs;
 
 use crate::config::Config;
@@ -15,6 +16,8 @@ use crate::flags::{GlobalFlags, When};
 pub(crate) struct Settings {
     /// Folder of the index.
     pub(crate) index_dir: PathBuf,
+    /// Folder for what should last.
+    pub(crate) data_dir: PathBuf,
     /// Folder of the models that are known by name.
     pub(crate) models_dir: PathBuf,
     /// Folder for what can be computed again.
@@ -34,7 +37,7 @@ impl Settings {
     pub(crate) fn new(flags: &GlobalFlags) -> anyhow::Result<Self> {
         let dirs = ProjectDirs::from("", "", "taiyi-search")
             .context("this account has no home folder: set HOME, or XDG_DATA_HOME and the like")?;
-        let config = match std::env::var_os("TAIYI_CONFIG") {
+        let config = match environment("TAIYI_CONFIG") {
             Some(path) => Config::read(&PathBuf::from(path), true)?,
             None => Config::read(&dirs.config_dir().join("config.toml"), false)?,
         };
@@ -45,11 +48,28 @@ impl Settings {
         };
         choice.write_global();
         Ok(Self {
-            index_dir: flags.index.clone().or(config.index).unwrap_or_else(|| dirs.data_dir().join("index")),
+            index_dir: flags
+                .index
+                .clone()
+                .or_else(|| environment("TAIYI_INDEX").map(PathBuf::from))
+                .or(config.index)
+                .unwrap_or_else(|| dirs.data_dir().join("index")),
+            data_dir: dirs.data_dir().to_path_buf(),
             models_dir: dirs.data_dir().join("models"),
             cache_dir: dirs.cache_dir().to_path_buf(),
-            model: flags.model.clone().or(config.model).filter(|model| !model.is_empty()),
-            threads: threads(flags.threads.or(config.threads))?,
+            model: match (&flags.model, environment("TAIYI_MODEL")) {
+                (Some(model), _) => Some(model.clone()),
+                (None, Some(model)) => Some(unicode("TAIYI_MODEL", model)?),
+                (None, None) => config.model.filter(|model| !model.is_empty()),
+            },
+            threads: threads(match (flags.threads, environment("TAIYI_THREADS")) {
+                (Some(n), _) => Some(n),
+                (None, Some(text)) => {
+                    let text = unicode("TAIYI_THREADS", text)?;
+                    Some(text.parse().with_context(|| format!("TAIYI_THREADS={text:?} is no number"))?)
+                }
+                (None, None) => config.threads,
+            })?,
             verbosity: if flags.quiet { 0 } else { flags.verbose.saturating_add(1) },
             exclude: config.exclude,
             hidden: config.hidden,
@@ -68,11 +88,20 @@ impl Settings {
     }
 }
 
+/// A variable of the environment; an empty one is as good as none.
+fn environment(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
+}
+
+fn unicode(name: &str, value: OsString) -> anyhow::Result<String> {
+    value.into_string().map_err(|value| anyhow!("{name}={} is not Unicode", value.display()))
+}
+
 fn threads(asked: Option<usize>) -> anyhow::Result<NonZeroUsize> {
     match asked {
         Some(n) => match NonZeroUsize::new(n) {
             Some(n) if n.get() <= 1024 => Ok(n),
-            _ => bail!("--threads {n} makes no sense: give a number from 1 to 1024"),
+            _ => bail!("{n} threads make no sense: give a number from 1 to 1024, e.g. --threads 2"),
         },
         None => Ok(std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)),
     }
@@ -86,7 +115,7 @@ mod tests {
     fn threads_are_checked() {
         assert_eq!(threads(Some(3)).unwrap().get(), 3);
         assert!(threads(None).unwrap().get() >= 1);
-        assert!(threads(Some(0)).unwrap_err().to_string().contains("--threads 0"));
+        assert!(threads(Some(0)).unwrap_err().to_string().contains("0 threads"));
         assert!(threads(Some(1 << 20)).is_err());
     }
 }

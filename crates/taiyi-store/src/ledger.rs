@@ -174,8 +174,10 @@ impl Ledger {
     }
 
     pub(crate) fn roots(&self) -> Result<Vec<Root>, StoreError> {
-        let partial: HashSet<Vec<u8>> =
-            self.scan(b"p").map(|entry| Ok(entry?.0.get(1..).unwrap_or_default().to_vec())).collect::<Result<_, StoreError>>()?;
+        let partial: HashSet<Vec<u8>> = self
+            .scan(b"p")
+            .map(|entry| Ok(entry?.0.get(1..).unwrap_or_default().to_vec()))
+            .collect::<Result<_, StoreError>>()?;
         self.scan(b"r")
             .map(|entry| {
                 let (key, value) = entry?;

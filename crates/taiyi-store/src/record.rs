@@ -56,8 +56,7 @@ pub struct Root {
     pub id: RootId,
     /// Where it is mounted; absolute.
     pub path: PathBuf,
-    /// Whether only files of it that were named are indexed, and not all below it. Readers are not told:
-    /// there it is always false.
+    /// Whether only files of it that were named are indexed, and not all below it.
     pub partial: bool,
 }
 

@@ -14,7 +14,7 @@ use crate::fault::{Faults, Step};
 use crate::generation::build;
 use crate::ledger::{Batch, Ledger, State, stored_root_path};
 use crate::lock::WriterLock;
-use crate::manifest::MANIFEST_NAME;
+use crate::manifest::{MANIFEST_NAME, Manifest};
 use crate::opening::{Opening, open_ledger};
 use crate::publish::{Publisher, readable_manifest, sweep_temporary};
 use crate::{

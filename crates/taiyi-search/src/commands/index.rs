@@ -1,6 +1,7 @@
 //! `index`: makes or renews the index.
 
-use std::path::PathBuf;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
@@ -8,19 +9,23 @@ use taiyi_core::{EncodeError, ImageEncoder};
 use taiyi_image::Limits;
 use taiyi_indexer::{
     IndexError, Plan, RunOptions, Target, WalkOptions, absolute_even_if_gone, resolve_targets,
+    resolve_with_roots,
 };
 use taiyi_model::TowerOptions;
-use taiyi_store::{GraphOptions, StoreError, Writer, WriterOptions};
+use taiyi_store::{Root, Writer};
 
 use crate::exit::{self, Exit};
 use crate::flags::IndexFlags;
 use crate::interrupt;
-use crate::models::{self, Model};
+use crate::models;
 use crate::output::text::show_path;
 use crate::progress::Reporter;
 use crate::settings::Settings;
 
+mod open;
 mod summary;
+
+use open::Opened;
 
 pub(crate) fn run(settings: &Settings, flags: &IndexFlags) -> anyhow::Result<Exit> {
     let walk = walk_options(settings, flags);
@@ -28,16 +33,14 @@ pub(crate) fn run(settings: &Settings, flags: &IndexFlags) -> anyhow::Result<Exi
     if max_megapixels == 0 {
         bail!("--max-megapixels 0 would refuse every picture: give a number from 1");
     }
+    check_index_dir(settings, &flags.paths)?;
     let mut missing = Vec::new();
-    let (writer, model) = match open(settings, flags)? {
-        Some((writer, model)) => (Some(writer), model),
-        // A dry run where there is no index yet: nothing is made, not even the folder.
-        None => (None, None),
-    };
+    let Opened { writer, model, lost_roots } = open::open(settings, flags)?;
     let roots = writer.as_ref().map(Writer::roots).transpose()?.unwrap_or_default();
-    let roots: Vec<PathBuf> = roots.into_iter().map(|root| root.path).collect();
     let rebuilding = writer.as_ref().is_some_and(Writer::is_rebuilding);
-    let targets = targets(flags, &roots, rebuilding, &mut missing)?;
+    let mut paths = flags.paths.clone();
+    paths.extend(lost_roots);
+    let targets = targets(&paths, &roots, rebuilding, &mut missing)?;
 
     let cancel = interrupt::cancel_flag();
     let reporter = Reporter::new(settings);
@@ -81,77 +84,56 @@ fn walk_options(settings: &Settings, flags: &IndexFlags) -> WalkOptions {
     }
 }
 
-/// The index, opened for writing, and its model. A dry run needs no model, and makes no index.
-fn open(settings: &Settings, flags: &IndexFlags) -> anyhow::Result<Option<(Writer, Option<Model>)>> {
-    let (dir, threads) = (&settings.index_dir, settings.threads);
-    let existing = match Writer::open_any_model(dir, GraphOptions::default(), threads) {
-        Ok(writer) => Some(writer),
-        Err(StoreError::NotFound { .. }) => None,
-        Err(e) => return Err(e.into()),
-    };
-    if flags.dry_run {
-        return Ok(existing.map(|writer| (writer, None)));
+/// The index must be a folder, and not one of those that are indexed: nothing is written there.
+fn check_index_dir(settings: &Settings, paths: &[PathBuf]) -> anyhow::Result<()> {
+    let dir = absolute_even_if_gone(&settings.index_dir);
+    if dir.exists() && !dir.is_dir() {
+        bail!("{} is not a folder: choose another place for the index with --index", show_path(&dir));
     }
-    // A new index, or a rebuild, takes the model asked for; any other run keeps the index's own.
-    let Some(writer) = existing else {
-        if flags.paths.is_empty() {
-            return Err(StoreError::NotFound { dir: dir.clone() }.into());
-        }
-        check_some_path_exists(&flags.paths)?;
-        let model = models::open(settings)?;
-        let options = WriterOptions { model: model.id.clone(), graph: GraphOptions::default(), threads };
-        return Ok(Some((Writer::open(dir, options)?, Some(model))));
-    };
-    if !flags.rebuild {
-        let model = models::open_for_index(settings, writer.model())?;
-        return Ok(Some((writer, Some(model))));
-    }
-    let model = match settings.model {
-        Some(_) => models::open(settings)?,
-        None => models::open_for_index(settings, writer.model())?,
-    };
-    // Everything will be embedded anew, so everything has to be there.
-    if let Some(root) = writer.roots()?.into_iter().find(|root| root.path.read_dir().is_err()) {
+    if is_foreign(&dir) {
         bail!(
-            "cannot rebuild: {} is not there, and its pictures could not be embedded anew: connect it, or \
-             type: taiyi-search remove {}",
-            show_path(&root.path),
-            show_path(&root.path)
+            "{} holds other things and no index: choose an empty or a new folder for the index with --index",
+            show_path(&dir)
         );
     }
-    // An interrupted rebuild to the same model goes on instead of starting over.
-    if writer.is_rebuilding() && writer.model().is_same_model(&model.id) {
-        return Ok(Some((writer, Some(model))));
+    if let Some(path) = paths.iter().find(|path| absolute_even_if_gone(path).starts_with(&dir)) {
+        bail!(
+            "{} would hold its own index, and nothing is written into folders of pictures: choose another \
+             place for the index with --index",
+            show_path(path)
+        );
     }
-    drop(writer);
-    let options = WriterOptions { model: model.id.clone(), graph: GraphOptions::default(), threads };
-    Ok(Some((Writer::open_for_rebuild(dir, options)?, Some(model))))
+    Ok(())
 }
 
-/// A slip of the finger must not leave an empty index behind.
-fn check_some_path_exists(paths: &[PathBuf]) -> anyhow::Result<()> {
-    match paths {
-        [only] if !only.exists() => bail!("{} is not there: name a folder or a picture", show_path(only)),
-        paths if paths.iter().all(|path| !path.exists()) => bail!("none of the paths is there"),
-        _ => Ok(()),
-    }
+/// Whether a folder has something in it, and no index.
+fn is_foreign(dir: &Path) -> bool {
+    let of_an_index = |name: &OsStr| {
+        name == "manifest.json" || name == "LOCK" || name.to_string_lossy().starts_with("ledger")
+    };
+    let Ok(entries) = dir.read_dir() else { return false };
+    let names: Vec<_> = entries.flatten().map(|entry| entry.file_name()).collect();
+    !names.is_empty() && !names.iter().any(|name| of_an_index(name))
 }
 
 /// What to walk: the paths given or, without any and for a rebuild, every root of the index.
 fn targets(
-    flags: &IndexFlags,
-    roots: &[PathBuf],
+    paths: &[PathBuf],
+    roots: &[Root],
     rebuilding: bool,
     missing: &mut Vec<taiyi_indexer::WalkProblem>,
 ) -> anyhow::Result<Vec<Target>> {
-    let mut paths = flags.paths.clone();
-    if paths.is_empty() || rebuilding {
-        paths.extend_from_slice(roots);
-    }
-    let targets = resolve_targets(&paths, roots)?;
+    let targets = if paths.is_empty() || rebuilding {
+        resolve_with_roots(paths, roots)?
+    } else {
+        resolve_targets(paths, roots)?
+    };
     for (path, reason) in targets.missing {
         let absolute = absolute_even_if_gone(&path);
-        let stays = if roots.iter().any(|root| absolute.starts_with(root) || root.starts_with(&absolute)) {
+        let stays = if roots
+            .iter()
+            .any(|root| absolute.starts_with(&root.path) || root.path.starts_with(&absolute))
+        {
             "; its pictures stay in the index"
         } else {
             ""

@@ -28,6 +28,7 @@ use prompts::Prompts;
 
 pub(crate) fn run(settings: &Settings, flags: &QueryFlags) -> anyhow::Result<Exit> {
     let start = Instant::now();
+    let format = format(flags)?;
     let common = Common::new(settings, flags)?;
     let mut prompts = Prompts::new(flags, !common.terms.is_empty())?;
     let snapshot = Snapshot::open(&settings.index_dir)?;
@@ -35,13 +36,6 @@ pub(crate) fn run(settings: &Settings, flags: &QueryFlags) -> anyhow::Result<Exi
     let encoders = Encoders::new(&model, settings.threads);
     let opening = start.elapsed();
 
-    let format = match (flags.null, flags.format) {
-        (true, None | Some(HitFormat::Paths)) => HitFormat::Paths,
-        (true, Some(_)) => bail!("-0 goes with --format paths only"),
-        (false, Some(format)) => format,
-        (false, None) if std::io::stdout().is_terminal() => HitFormat::Table,
-        (false, None) => HitFormat::Paths,
-    };
     // Paths are bytes, and must not be touched; the rest may carry colours.
     let out: Box<dyn Write> = match format {
         HitFormat::Table => Box::new(anstream::stdout().lock()),
@@ -52,12 +46,13 @@ pub(crate) fn run(settings: &Settings, flags: &QueryFlags) -> anyhow::Result<Exi
     let mut writer =
         HitWriter::new(out, format, flags.null, snapshot.model().name.clone(), prompts.are_several());
     let mut session = Session { snapshot, encoders, common, opening };
-    let (mut found, mut failed) = (false, false);
+    let (mut found, mut failed, mut asked) = (false, false, false);
     loop {
         let batch = prompts.next_batch()?;
         if batch.is_empty() {
             break;
         }
+        asked = true;
         for (prompt, answer) in session.answer(&batch)? {
             match answer {
                 Ok((hits, took)) => {
@@ -67,15 +62,28 @@ pub(crate) fn run(settings: &Settings, flags: &QueryFlags) -> anyhow::Result<Exi
                 Err(e) => {
                     failed = true;
                     exit::report(&e);
-                    writer.failure(&prompt, &format!("{e:#}"))?;
+                    writer.failure(&prompt, &exit::one_line(&e))?;
                 }
             }
         }
+    }
+    if !asked {
+        bail!("there was no prompt to read: write one a line, or type one, e.g. taiyi-search query 两只老虎");
     }
     Ok(match (failed, found) {
         (true, _) => Exit::Failure,
         (false, true) => Exit::Success,
         (false, false) => Exit::Nothing,
+    })
+}
+
+fn format(flags: &QueryFlags) -> anyhow::Result<HitFormat> {
+    Ok(match (flags.null, flags.format) {
+        (true, None | Some(HitFormat::Paths)) => HitFormat::Paths,
+        (true, Some(_)) => bail!("-0 goes with --format paths only"),
+        (false, Some(format)) => format,
+        (false, None) if std::io::stdout().is_terminal() => HitFormat::Table,
+        (false, None) => HitFormat::Paths,
     })
 }
 
@@ -143,7 +151,7 @@ impl Common {
         };
         prompt.terms.extend(self.terms.iter().cloned());
         if prompt.terms.is_empty() {
-            return Err(PromptError::Empty.into());
+            return Err(PromptError::OnlyFilters(text.to_owned()).into());
         }
         prompt.filter = prompt.filter.and(self.filter.clone());
         Ok(prompt)
@@ -168,7 +176,6 @@ impl Session<'_> {
         for text in batch {
             prompts.push(self.common.read(text));
         }
-        let before = self.encoders.loading();
         if prompts.iter().flatten().any(|prompt| texts(prompt).next().is_some()) {
             self.encoders.text()?;
             for prompt in &mut prompts {
@@ -180,18 +187,21 @@ impl Session<'_> {
             }
         }
         let start = Instant::now();
-        let mut embedded = self.embed_texts(&prompts)?.into_iter();
+        let mut embedded = self.embed_texts(&prompts)?;
         let per_prompt = start.elapsed() / u32::try_from(batch.len().max(1)).unwrap_or(1);
         let mut answers = Vec::with_capacity(batch.len());
         for (text, prompt) in batch.iter().zip(prompts) {
             let answer = prompt.and_then(|prompt| {
                 let loaded = self.encoders.loading();
                 let start = Instant::now();
+                // Taken before anything of this prompt can fail: the next one's follow.
+                let later = embedded.split_off(texts(&prompt).count().min(embedded.len()));
+                let mut of_texts = std::mem::replace(&mut embedded, later).into_iter();
                 let mut without = HashSet::new();
                 let mut terms = Vec::with_capacity(prompt.terms.len());
                 for term in &prompt.terms {
                     let embedding = match &term.source {
-                        Source::Text(_) => embedded.next().context("the model gave too few vectors")?,
+                        Source::Text(_) => of_texts.next().context("the model gave too few vectors")?,
                         Source::Image(path) => self.embed_image(path, &mut without)?,
                     };
                     terms.push((term.weight, embedding));
@@ -201,7 +211,8 @@ impl Session<'_> {
                 let encode = per_prompt + start.elapsed().saturating_sub(loading);
                 let start = Instant::now();
                 let hits = self.search(&query, prompt.filter, without)?;
-                let load = std::mem::take(&mut self.opening) + self.encoders.loading().saturating_sub(before);
+                // Told once, with the first answer that had to wait for it.
+                let load = std::mem::take(&mut self.opening) + self.encoders.take_loading();
                 Ok((hits, Took { load_ms: ms(load), encode_ms: ms(encode), search_ms: ms(start.elapsed()) }))
             });
             answers.push((text.clone(), answer));

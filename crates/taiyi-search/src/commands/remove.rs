@@ -14,9 +14,12 @@ pub(crate) fn run(settings: &Settings, flags: &RemoveFlags) -> anyhow::Result<Ex
     let reporter = Reporter::new(settings);
     let mut total = 0;
     let mut unknown = false;
-    let paths: Vec<_> = flags.paths.iter().map(|path| absolute_even_if_gone(path)).collect();
-    for path in &paths {
-        let removed = taiyi_indexer::forget(&writer, path)?;
+    for path in &flags.paths {
+        let mut removed = taiyi_indexer::forget(&writer, &absolute_even_if_gone(path))?;
+        // A link that was followed is in the index by its own name.
+        if removed == 0 {
+            removed = taiyi_indexer::forget(&writer, &std::path::absolute(path)?)?;
+        }
         if removed == 0 {
             unknown = true;
             exit::warn(&format!(
@@ -28,6 +31,11 @@ pub(crate) fn run(settings: &Settings, flags: &RemoveFlags) -> anyhow::Result<Ex
     }
     taiyi_indexer::publish_if_changed(&writer, &reporter)?;
     reporter.finish();
+    if writer.is_rebuilding() {
+        exit::warn(
+            "searches still show it until the rebuild is through: run `taiyi-search index` to go on with it",
+        );
+    }
     if !settings.is_quiet() && total > 0 {
         exit::note(&format!(
             "took {} out of the index; the files themselves were not touched",

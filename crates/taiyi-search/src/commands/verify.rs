@@ -33,6 +33,7 @@ pub(crate) fn run(settings: &Settings, flags: &VerifyFlags) -> anyhow::Result<Ex
                 "contents_checked": report.contents_checked,
                 "locations_checked": report.locations_checked,
                 "ledger_checked": report.ledger_checked,
+                "is_published": report.is_published,
                 "problems": problems,
             });
             writeln!(out, "{object}")?;
@@ -55,7 +56,12 @@ pub(crate) fn run(settings: &Settings, flags: &VerifyFlags) -> anyhow::Result<Ex
     }
     if !report.ledger_checked {
         exit::warn(
-            "another process is writing to the index: its ledger was not checked, only what is published",
+            "the ledger was not checked, only what is published: another process is writing to the index, or \
+             its folder cannot be written",
+        );
+    } else if !report.is_published {
+        exit::note(
+            "the ledger holds changes that searches do not see yet: `taiyi-search index` publishes them",
         );
     }
     Ok(if report.problems.is_empty() { Exit::Success } else { Exit::Nothing })

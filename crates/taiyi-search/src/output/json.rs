@@ -33,7 +33,7 @@ pub(crate) fn answer(prompt: &str, model: &str, hits: &[Hit], took: Took, zone: 
     })
 }
 
-/// The line of a prompt that could not be answered: as many lines come out as prompts went in.
+/// The line of a prompt that could not be answered: as many lines come out as prompts went in (a blank line is none).
 pub(crate) fn failure(prompt: &str, model: &str, error: &str) -> Value {
     json!({ "prompt": prompt, "model": model, "hits": [], "error": error })
 }
@@ -45,6 +45,9 @@ fn hit(hit: &Hit, zone: &TimeZone) -> Value {
     object.insert("score".into(), round(f64::from(hit.score.get()), 1e6));
     insert_path(&mut object, "path", &hit.path);
     object.insert("copies".into(), hit.copies.iter().map(|path| path.to_string_lossy()).collect());
+    if hit.copies.iter().any(|path| path.to_str().is_none()) {
+        object.insert("copies_bytes".into(), hit.copies.iter().map(|path| path_bytes(path)).collect());
+    }
     object.insert("width".into(), width.into());
     object.insert("height".into(), height.into());
     let taken = hit.time.filter(|time| matches!(time, RowTime::Taken(_)));
@@ -71,9 +74,12 @@ fn hit(hit: &Hit, zone: &TimeZone) -> Value {
 pub(crate) fn insert_path(object: &mut Map<String, Value>, key: &str, path: &Path) {
     object.insert(key.into(), path.to_string_lossy().into());
     if path.to_str().is_none() {
-        let bytes = path.as_os_str().as_encoded_bytes();
-        object.insert(format!("{key}_bytes"), bytes.iter().copied().collect());
+        object.insert(format!("{key}_bytes"), path_bytes(path));
     }
+}
+
+fn path_bytes(path: &Path) -> Value {
+    path.as_os_str().as_encoded_bytes().iter().copied().collect()
 }
 
 /// An object with a path and a reason, for lists of what failed.

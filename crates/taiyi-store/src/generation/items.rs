@@ -193,9 +193,10 @@ impl ItemTable {
         let mut cursor = Cursor::new(bytes);
         let mut roots = Vec::new();
         while !cursor.is_empty() {
-            let root = cursor.u32().zip(cursor.bytes().and_then(root_path));
-            let (id, path) = root.ok_or_else(|| self.file.corrupt("its roots cannot be read"))?;
-            roots.push(Root { id: RootId(id), path, partial: false });
+            let (id, partial) = (cursor.u32(), cursor.u8().filter(|&flag| flag <= 1));
+            let root = id.zip(partial).zip(cursor.bytes().and_then(root_path));
+            let ((id, partial), path) = root.ok_or_else(|| self.file.corrupt("its roots cannot be read"))?;
+            roots.push(Root { id: RootId(id), path, partial: partial == 1 });
         }
         Ok(roots)
     }
@@ -264,6 +265,7 @@ pub(crate) fn write(folder: &Path, source: &impl ItemSource) -> Result<FileSum, 
     let mut roots = Vec::new();
     for root in source.roots() {
         roots.extend_from_slice(&root.id.0.to_le_bytes());
+        roots.push(u8::from(root.partial));
         put_bytes(&mut roots, crate::path::root_bytes(&root.path).unwrap_or_default());
     }
     let mut order: Vec<(ContentHash, u32)> = Vec::new();

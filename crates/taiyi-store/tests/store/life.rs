@@ -26,12 +26,13 @@ fn assert_sound(dir: &Path) {
 #[test]
 fn a_root_of_named_files_becomes_whole_once_it_is_added_whole() {
     let dir = tempfile::tempdir().unwrap();
-    let writer = open(dir.path());
-    let partial = |writer: &Writer| writer.roots().unwrap().iter().map(|root| root.partial).collect::<Vec<_>>();
+    let writer = open(dir.path(), DIM);
+    let partial =
+        |writer: &Writer| writer.roots().unwrap().iter().map(|root| root.partial).collect::<Vec<_>>();
     let id = writer.add_partial_root(Path::new(ROOT)).unwrap();
     assert_eq!(partial(&writer), [true]);
     drop(writer);
-    let writer = open(dir.path());
+    let writer = open(dir.path(), DIM);
     assert_eq!(partial(&writer), [true]);
     assert_eq!(writer.add_root(Path::new(ROOT)).unwrap(), id);
     assert_eq!(partial(&writer), [false]);

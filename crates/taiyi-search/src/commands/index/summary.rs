@@ -68,7 +68,8 @@ fn text_report(report: &Report) -> Vec<String> {
         let reasons: Vec<String> =
             reasons.iter().map(|(kind, n)| format!("{} {kind}", thousands(*n))).collect();
         lines.push(format!(
-            "failed files: {}; they are tried again when they change, or with --retry-failed",
+            "failed files: {}; unreadable ones are tried again every time, the others when they change or with \
+             --retry-failed",
             reasons.join(", ")
         ));
     }
