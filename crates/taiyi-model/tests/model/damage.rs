@@ -120,7 +120,7 @@ fn towers_of_different_spaces_do_not_pair() {
         Some((dtype, shape, data))
     });
     let error = error(model.path());
-    assert!(error.contains("64 components") && error.contains("become 32"), "{error}");
+    assert!(error.contains("64 components") && error.contains("image tower 32"), "{error}");
 }
 
 #[test]
