@@ -1,0 +1,27 @@
+//! Pictures ready to be drawn: asks for those in sight, keeps what comes, within a bound of memory.
+
+use std::path::Path;
+
+use ratatui::layout::Size;
+use ratatui_image::protocol::Protocol;
+
+/// What there is to draw in the place of a picture.
+pub enum Look<'a> {
+    /// The picture, at most as large as was asked for.
+    Ready(&'a Protocol),
+    /// It is being decoded.
+    Waiting,
+    /// Why it cannot be shown.
+    Failed(&'a str),
+}
+
+/// The pictures.
+pub struct Gallery {}
+
+impl Gallery {
+    /// What to draw for a picture in so many cells. Notes that it is in sight.
+    pub fn look(&mut self, path: &Path, cells: Size) -> Look<'_> {
+        let _ = (path, cells);
+        Look::Waiting
+    }
+}
