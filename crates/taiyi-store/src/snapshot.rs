@@ -384,6 +384,22 @@ impl Snapshot {
         (0..self.0.items.rows() as u32).filter(|&row| self.0.items.is_live(row)).map(Row)
     }
 
+    /// The live rows as a filter sees them, ascending, and cut into one share each for at most `threads`
+    /// threads. Few rows are one share: another thread would cost more than it saves.
+    pub fn shares(
+        &self,
+        threads: NonZeroUsize,
+    ) -> Vec<impl DoubleEndedIterator<Item = RowView<'_>> + Send + use<'_>> {
+        exact::split(0..self.0.items.rows(), threads)
+            .map(|share| {
+                // Rows are counted in 32 bits.
+                (share.start as u32..share.end as u32)
+                    .filter(|&row| self.0.items.is_live(row))
+                    .map(|row| RowView { snapshot: self, row: Row(row) })
+            })
+            .collect()
+    }
+
     pub(crate) fn manifest(&self) -> &Manifest {
         &self.0.manifest
     }

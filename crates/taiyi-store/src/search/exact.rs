@@ -58,6 +58,16 @@ impl RowSet {
     }
 }
 
+/// Cuts rows into one share each for at most `threads` threads, of enough rows to be worth one.
+pub(crate) fn split(range: Range<usize>, threads: NonZeroUsize) -> impl Iterator<Item = Range<usize>> {
+    let threads = threads.get().min(range.len() / MIN_ROWS_A_THREAD).max(1);
+    let share = range.len().div_ceil(threads);
+    (0..threads).map(move |i| {
+        let from = (range.start + i * share).min(range.end);
+        from..(from + share).min(range.end)
+    })
+}
+
 /// The k best of a range of rows, among those that `accept` takes.
 pub(crate) fn scan(
     vectors: &VectorTable,
@@ -76,15 +86,7 @@ pub(crate) fn scan(
         });
         top
     };
-    let threads = threads.get().min(range.len() / MIN_ROWS_A_THREAD).max(1);
-    if threads == 1 {
-        return scan_share(range);
-    }
-    let share = range.len().div_ceil(threads);
-    let mut shares = (0..threads).map(|i| {
-        let from = (range.start + i * share).min(range.end);
-        from..(from + share).min(range.end)
-    });
+    let mut shares = split(range, threads);
     let first = shares.next().unwrap_or(0..0);
     std::thread::scope(|scope| {
         let others: Vec<_> = shares.map(|share| scope.spawn(|| scan_share(share))).collect();
