@@ -1,8 +1,12 @@
 //! Dates as people type them, and the stretch of time that they mean.
 
+use jiff::Timestamp;
 use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 use taiyi_store::RowTime;
+
+/// No zone is further from UTC: jiff takes offsets up to 25:59:59.
+const MAX_OFFSET_S: i64 = 26 * 3600;
 
 /// A date that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -110,6 +114,26 @@ impl DateRange {
     }
 }
 
+/// The moment that `time` names in a zone, in seconds since 1970-01-01T00:00:00Z, by which pictures
+/// with a capture time and those with a modification time can be put into one order.
+pub(crate) fn moment_s(time: RowTime, zone: &TimeZone) -> i64 {
+    match time {
+        RowTime::Modified(seconds) => seconds,
+        RowTime::Taken(seconds) => Timestamp::from_second(seconds)
+            .and_then(|wall| zone.to_ambiguous_timestamp(TimeZone::UTC.to_datetime(wall)).compatible())
+            // Outside the calendar no zone means anything.
+            .map_or(seconds, |moment| moment.as_second()),
+    }
+}
+
+/// No earlier than [`moment_s`] in whatever zone, and cheaper.
+pub(crate) fn latest_moment_s(time: RowTime) -> i64 {
+    match time {
+        RowTime::Modified(seconds) => seconds,
+        RowTime::Taken(seconds) => seconds.saturating_add(MAX_OFFSET_S),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -166,5 +190,23 @@ mod tests {
         let far_west = TimeZone::fixed(jiff::tz::offset(-12));
         assert!(past.contains(Some(RowTime::Taken(start))) && past.contains(Some(RowTime::Modified(start))));
         assert!(!DateRange::new(Some(end), None, &far_west).contains(Some(RowTime::Modified(start))));
+    }
+    #[test]
+    fn moments_put_both_clocks_into_one_order() {
+        let noon = 1_682_942_400; // 2023-05-01T12:00:00Z
+        let zone = |hours| TimeZone::fixed(jiff::tz::offset(hours));
+        assert_eq!(moment_s(RowTime::Taken(noon), &zone(8)), noon - 8 * 3600);
+        assert_eq!(moment_s(RowTime::Taken(noon), &zone(-12)), noon + 12 * 3600);
+        assert_eq!(moment_s(RowTime::Modified(noon), &zone(8)), noon);
+        // Summer time counts on a day in summer.
+        let berlin = TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap();
+        assert_eq!(moment_s(RowTime::Taken(noon), &berlin), noon - 2 * 3600);
+        assert_eq!(moment_s(RowTime::Taken(0), &berlin), -3600);
+        for wild in [i64::MIN, i64::MAX, 253_402_207_200, -377_705_023_201] {
+            for zone in [zone(8), zone(-12), zone(-25), zone(25), berlin.clone()] {
+                let time = RowTime::Taken(wild);
+                assert!(moment_s(time, &zone) <= latest_moment_s(time), "{wild} {zone:?}");
+            }
+        }
     }
 }

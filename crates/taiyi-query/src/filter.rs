@@ -137,13 +137,21 @@ impl Filter {
     /// The form that a search takes: dates turned into moments of a time zone once. `None` if
     /// everything passes.
     pub(crate) fn compile(&self, zone: &TimeZone) -> Option<impl Fn(RowView<'_>) -> bool + Sync + use<'_>> {
-        let range = DateRange::new(self.after, self.before, zone);
-        (!self.is_empty()).then_some(move |row: RowView<'_>| {
-            range.contains(row.time())
-                && (self.paths.is_empty()
-                    // A row that cannot be read is left to the search, which reports it.
-                    || row.item().is_ok_and(|item| item.locations.iter().any(|l| self.matches_location(l))))
-        })
+        let range = self.date_range(zone);
+        (!self.is_empty())
+            .then_some(move |row: RowView<'_>| range.contains(row.time()) && self.fits_paths(row))
+    }
+
+    /// The conditions on dates alone, for the clocks of a time zone.
+    pub(crate) fn date_range(&self, zone: &TimeZone) -> DateRange {
+        DateRange::new(self.after, self.before, zone)
+    }
+
+    /// Whether a file of a row fits the conditions on paths. Decodes the row only if there are any.
+    pub(crate) fn fits_paths(&self, row: RowView<'_>) -> bool {
+        self.paths.is_empty()
+            // A row that cannot be read is left to the search, which reports it.
+            || row.item().is_ok_and(|item| item.locations.iter().any(|l| self.matches_location(l)))
     }
 }
 

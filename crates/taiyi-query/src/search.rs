@@ -3,13 +3,12 @@
 use std::cmp::Reverse;
 use std::collections::HashSet;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
 
 use jiff::tz::TimeZone;
-use taiyi_core::{Embedding, EmbeddingError, PhotoMetadata, Score};
-use taiyi_store::{ContentHash, Neighbor, RowFilter, RowTime, SearchOptions, Snapshot, StoreError};
+use taiyi_core::{Embedding, EmbeddingError, Score};
+use taiyi_store::{ContentHash, Neighbor, RowFilter, SearchOptions, Snapshot, StoreError};
 
-use crate::Filter;
+use crate::{Filter, Picture};
 
 /// Asked for beyond `k` at first, so that pictures of equal score at the edge are chosen by path, not by
 /// the order in which they were indexed.
@@ -41,16 +40,8 @@ pub struct Hit {
     pub rank: usize,
     /// How well it fits.
     pub score: Score,
-    /// The file: the first by path of those that fit the filter.
-    pub path: PathBuf,
-    /// Other files with the same content.
-    pub copies: Vec<PathBuf>,
-    /// What the picture says of itself.
-    pub metadata: PhotoMetadata,
-    /// When it was made, as well as the index knows.
-    pub time: Option<RowTime>,
-    /// Its identity.
-    pub content: ContentHash,
+    /// Which picture.
+    pub picture: Picture,
 }
 
 /// Why a query has no answer.
@@ -94,28 +85,16 @@ pub fn search(
         if request.min_score.is_some_and(|least| neighbor.score.get() < least) {
             continue;
         }
-        let item = snapshot.item(neighbor.row)?;
-        if request.without.contains(&item.hash) {
+        // A live row has a file that fits; one without is not worth failing for.
+        let Some(picture) = Picture::read(snapshot, neighbor.row, &request.filter)? else { continue };
+        if request.without.contains(&picture.content) {
             continue;
         }
-        let (mut fitting, mut others): (Vec<_>, Vec<_>) =
-            item.locations.iter().partition(|location| request.filter.matches_location(location));
-        fitting.sort_by_cached_key(|location| location.path());
-        others.sort_by_cached_key(|location| location.path());
-        let mut paths = fitting.into_iter().chain(others).map(|location| location.path());
-        // A live row has a location; one without is not worth failing for.
-        let Some(path) = paths.next() else { continue };
-        hits.push(Hit {
-            rank: 0,
-            score: neighbor.score,
-            path,
-            copies: paths.collect(),
-            metadata: item.metadata,
-            time: snapshot.time(neighbor.row),
-            content: item.hash,
-        });
+        hits.push(Hit { rank: 0, score: neighbor.score, picture });
     }
-    hits.sort_by(|a, b| Reverse(a.score).cmp(&Reverse(b.score)).then_with(|| a.path.cmp(&b.path)));
+    hits.sort_by(|a, b| {
+        Reverse(a.score).cmp(&Reverse(b.score)).then_with(|| a.picture.path.cmp(&b.picture.path))
+    });
     hits.truncate(request.k);
     for (index, hit) in hits.iter_mut().enumerate() {
         hit.rank = index + 1;

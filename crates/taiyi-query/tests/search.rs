@@ -78,7 +78,7 @@ fn direction(x: f32, y: f32, z: f32) -> Embedding {
 }
 
 fn names(hits: &[Hit]) -> Vec<&str> {
-    hits.iter().map(|hit| hit.path.file_name().unwrap().to_str().unwrap()).collect()
+    hits.iter().map(|hit| hit.picture.path.file_name().unwrap().to_str().unwrap()).collect()
 }
 
 const PICTURES: [Picture; 4] = [
@@ -95,7 +95,7 @@ fn hits_are_ordered_by_score_then_path() {
     assert_eq!(names(&hits), ["c.png", "a.png", "a2.png", "b.png"]);
     assert_eq!(hits.iter().map(|hit| hit.rank).collect::<Vec<_>>(), [1, 2, 3, 4]);
     assert_eq!(hits[2].score, hits[3].score);
-    assert_eq!(hits[1].copies, [Path::new("/照片/海边/z.png")]);
+    assert_eq!(hits[1].picture.copies, [Path::new("/照片/海边/z.png")]);
     assert_eq!(names(&search(&snapshot, &direction(0.0, 1.0, 0.0), &request(1)).unwrap()), ["a2.png"]);
 }
 
@@ -131,7 +131,11 @@ fn filters_choose_pictures_and_the_path_that_is_shown() {
     };
     let at_the_sea = filtered(&|filter| filter.add_path("海边/").unwrap());
     assert_eq!(names(&at_the_sea), ["c.png", "z.png"]);
-    assert_eq!(at_the_sea[1].copies, [Path::new("/照片/备份/a.png")], "the copy that fits comes first");
+    assert_eq!(
+        at_the_sea[1].picture.copies,
+        [Path::new("/照片/备份/a.png")],
+        "the copy that fits comes first"
+    );
     let date = |text: &str| parse_date(text).unwrap();
     assert_eq!(names(&filtered(&|f| f.set_after(date("2023-06")))), ["c.png"]);
     assert_eq!(names(&filtered(&|f| f.set_before(date("2023-05-01")))), ["a2.png"]);

@@ -34,14 +34,14 @@ impl<W: Write> HitWriter<W> {
             HitFormat::Table => self.table(prompt, hits)?,
             HitFormat::Paths => {
                 for hit in hits {
-                    write_path(&mut self.out, &hit.path)?;
+                    write_path(&mut self.out, &hit.picture.path)?;
                     self.out.write_all(if self.nul { b"\0" } else { b"\n" })?;
                 }
             }
             HitFormat::Tsv => {
                 for hit in hits {
                     write!(self.out, "{}\t{:.6}\t", hit.rank, hit.score.get())?;
-                    self.out.write_all(&escape_tsv(hit.path.as_os_str().as_encoded_bytes()))?;
+                    self.out.write_all(&escape_tsv(hit.picture.path.as_os_str().as_encoded_bytes()))?;
                     self.out.write_all(b"\t")?;
                     self.out.write_all(&escape_tsv(prompt.as_bytes()))?;
                     self.out.write_all(b"\n")?;
@@ -75,16 +75,16 @@ impl<W: Write> HitWriter<W> {
         }
         let mut rows = vec![["#", "score", "date", "size", "path"].map(str::to_owned).to_vec()];
         for hit in hits {
-            let copies = match hit.copies.len() {
+            let copies = match hit.picture.copies.len() {
                 0 => String::new(),
                 n => format!("  (+{})", text::count(n as u64, "copy", "copies")),
             };
             rows.push(vec![
                 hit.rank.to_string(),
                 format!("{:.3}", hit.score.get()),
-                text::day(hit, &self.zone),
-                format!("{}×{}", hit.metadata.width, hit.metadata.height),
-                format!("{}{copies}", text::show_path(&hit.path)),
+                text::day(&hit.picture, &self.zone),
+                format!("{}×{}", hit.picture.metadata.width, hit.picture.metadata.height),
+                format!("{}{copies}", text::show_path(&hit.picture.path)),
             ]);
         }
         let lines = align(&[Align::Right, Align::Right, Align::Left, Align::Right, Align::Left], &rows);
@@ -124,26 +124,28 @@ mod tests {
     use std::collections::HashSet;
     use std::path::PathBuf;
     use taiyi_core::{ImageFormat, Orientation, PhotoMetadata, Score};
-    use taiyi_store::{ContentHash, RowTime};
+    use taiyi_query::{ContentHash, Picture, RowTime};
 
     fn hit(rank: usize, path: &str, copies: &[&str]) -> Hit {
         Hit {
             rank,
             score: Score::new(0.5 / rank as f32),
-            path: PathBuf::from(path),
-            copies: copies.iter().map(PathBuf::from).collect(),
-            metadata: PhotoMetadata {
-                width: 640,
-                height: 480,
-                format: ImageFormat::Jpeg,
-                orientation: Orientation::Upright,
-                taken_s: Some(1_682_899_200),
-                taken_offset_min: None,
-                gps: None,
-                camera: None,
+            picture: Picture {
+                path: PathBuf::from(path),
+                copies: copies.iter().map(PathBuf::from).collect(),
+                metadata: PhotoMetadata {
+                    width: 640,
+                    height: 480,
+                    format: ImageFormat::Jpeg,
+                    orientation: Orientation::Upright,
+                    taken_s: Some(1_682_899_200),
+                    taken_offset_min: None,
+                    gps: None,
+                    camera: None,
+                },
+                time: Some(RowTime::Taken(1_682_899_200)),
+                content: ContentHash([rank as u8; 32]),
             },
-            time: Some(RowTime::Taken(1_682_899_200)),
-            content: ContentHash([rank as u8; 32]),
         }
     }
 

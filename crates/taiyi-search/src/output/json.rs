@@ -39,20 +39,21 @@ pub(crate) fn failure(prompt: &str, model: &str, error: &str) -> Value {
 }
 
 fn hit(hit: &Hit, zone: &TimeZone) -> Value {
-    let PhotoMetadata { width, height, format, gps, ref camera, orientation, .. } = hit.metadata;
+    let Hit { rank, score, picture } = hit;
+    let PhotoMetadata { width, height, format, gps, ref camera, orientation, .. } = picture.metadata;
     let mut object = Map::new();
-    object.insert("rank".into(), hit.rank.into());
-    object.insert("score".into(), round(f64::from(hit.score.get()), 1e6));
-    insert_path(&mut object, "path", &hit.path);
-    object.insert("copies".into(), hit.copies.iter().map(|path| path.to_string_lossy()).collect());
-    if hit.copies.iter().any(|path| path.to_str().is_none()) {
-        object.insert("copies_bytes".into(), hit.copies.iter().map(|path| path_bytes(path)).collect());
+    object.insert("rank".into(), (*rank).into());
+    object.insert("score".into(), round(f64::from(score.get()), 1e6));
+    insert_path(&mut object, "path", &picture.path);
+    object.insert("copies".into(), picture.copies.iter().map(|path| path.to_string_lossy()).collect());
+    if picture.copies.iter().any(|path| path.to_str().is_none()) {
+        object.insert("copies_bytes".into(), picture.copies.iter().map(|path| path_bytes(path)).collect());
     }
     object.insert("width".into(), width.into());
     object.insert("height".into(), height.into());
-    let taken = hit.time.filter(|time| matches!(time, RowTime::Taken(_)));
+    let taken = picture.time.filter(|time| matches!(time, RowTime::Taken(_)));
     object.insert("taken".into(), text::date_time(taken, zone).into());
-    let modified = hit.time.filter(|time| matches!(time, RowTime::Modified(_)));
+    let modified = picture.time.filter(|time| matches!(time, RowTime::Modified(_)));
     if modified.is_some() {
         object.insert("modified".into(), text::date_time(modified, zone).into());
     }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use taiyi_query::Hit;
+use taiyi_query::Picture;
 use taiyi_store::RowTime;
 use unicode_width::UnicodeWidthStr as _;
 
@@ -74,8 +74,8 @@ pub(crate) fn thousands(n: u64) -> String {
 }
 
 /// The day a picture was made, e.g. `2023-05-01`.
-pub(crate) fn day(hit: &Hit, zone: &TimeZone) -> String {
-    date_time(hit.time, zone).map_or_else(String::new, |text| text[..10.min(text.len())].to_owned())
+pub(crate) fn day(picture: &Picture, zone: &TimeZone) -> String {
+    date_time(picture.time, zone).map_or_else(String::new, |text| text[..10.min(text.len())].to_owned())
 }
 
 /// `2023-05-01T12:34:56`: the camera's clock, or for a modification time the clock on the wall.
