@@ -53,4 +53,11 @@ pub trait TextEncoder: Send + Sync {
     /// # Errors
     /// When the model fails on the batch as a whole.
     fn encode_texts(&self, batch: &[&str]) -> Result<Vec<Embedding>, EncodeError>;
+
+    /// Whether the tower would cut the end of `text` off: `Some` with the most tokens that it reads,
+    /// `[CLS]` and `[SEP]` included, if so; `None` if it reads all of it.
+    ///
+    /// # Errors
+    /// When the text cannot be split into tokens.
+    fn too_long(&self, text: &str) -> Result<Option<usize>, EncodeError>;
 }

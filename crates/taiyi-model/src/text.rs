@@ -131,6 +131,10 @@ impl TextEncoder for TextTower {
     fn encode_texts(&self, batch: &[&str]) -> Result<Vec<Embedding>, EncodeError> {
         Ok(self.encode(batch)?)
     }
+
+    fn too_long(&self, text: &str) -> Result<Option<usize>, EncodeError> {
+        Ok(self.tokenize(text)?.truncated.then(|| self.max_tokens()))
+    }
 }
 
 impl std::fmt::Debug for TextTower {

@@ -224,8 +224,7 @@ impl Session<'_> {
     fn check_lengths(&self, prompt: &Prompt) -> anyhow::Result<()> {
         let tower = self.encoders.text()?;
         for text in texts(prompt) {
-            if tower.tokenize(text)?.truncated {
-                let most = tower.max_tokens();
+            if let Some(most) = tower.too_long(text)? {
                 let start: String = text.chars().take(20).collect();
                 if !self.common.truncate {
                     bail!(
