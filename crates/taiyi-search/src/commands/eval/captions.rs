@@ -10,7 +10,7 @@ use taiyi_store::RelativePath;
 use crate::output::text::show_path;
 
 /// One row.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Caption {
     /// Below the folder of pictures.
     pub(super) picture: RelativePath,
@@ -35,6 +35,9 @@ impl Captions {
     }
 
     fn parse(path: &Path, bytes: &[u8]) -> anyhow::Result<Self> {
+        if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
+            bail!("{} is UTF-16: convert it, e.g. with iconv -f utf-16 -t utf-8", show_path(path));
+        }
         let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
         let mut captions = Self { path: path.to_owned(), rows: Vec::new(), repeated: Vec::new() };
         let mut first = HashMap::new();
@@ -115,6 +118,7 @@ mod tests {
             (&b"a.jpg\tx\nb.jpg x\n"[..], "line 2 of 表.tsv has 0 tabs"),
             (b"a.jpg\tx\ty\n", "line 1 of 表.tsv has 2 tabs"),
             (b"a.jpg\tx\n\nb.jpg\t\xc0\n", "line 3 of 表.tsv is not UTF-8"),
+            (b"\xff\xfea\0.\0j\0p\0g\0\t\0x\0\n\0", "表.tsv is UTF-16"),
             (b"a.jpg\t \n", "line 1 of 表.tsv has no caption"),
             (b"\tx\n", "line 1 of 表.tsv names no picture"),
             (b"../a.jpg\tx\n", "line 1 of 表.tsv names no picture"),
