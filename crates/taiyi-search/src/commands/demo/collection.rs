@@ -15,13 +15,21 @@ const PICTURES: &[Picture] = include!(concat!(env!("OUT_DIR"), "/collection.rs")
 /// Says which pictures lie beside it. Hidden, so that no index takes it for one of them.
 const MARKER: &str = ".collection";
 
+/// Begins the name of a folder in which a copy is made.
+const DRAFT_PREFIX: &str = "photos.";
+
 /// How many pictures there are.
 pub(super) fn len() -> usize {
     PICTURES.len()
 }
 
-/// Makes `photos` hold exactly the collection, if it does not yet. Whoever looks sees all of the pictures or
-/// none. `before_replacing` is called first if anything has to be written.
+/// Whether the whole collection lies in `photos`, as far as names and lengths tell.
+pub(super) fn is_unpacked(photos: &Path) -> bool {
+    is_whole(PICTURES, photos, &version(PICTURES))
+}
+
+/// Makes `photos` the collection, if it is not yet. Whoever looks sees all of the pictures or none.
+/// `before_replacing` is called first if anything has to be written. One process at a time may call this.
 pub(super) fn unpack(
     photos: &Path,
     before_replacing: impl FnOnce() -> anyhow::Result<()>,
@@ -42,7 +50,8 @@ fn unpack_pictures(
     let parent = photos.parent().unwrap_or(photos);
     let failed = || format!("cannot write the demo's pictures to {}", photos.display());
     fs::create_dir_all(parent).with_context(failed)?;
-    let draft_dir = tempfile::Builder::new().prefix("photos.").tempdir_in(parent).with_context(failed)?;
+    remove_drafts(parent);
+    let draft_dir = tempfile::Builder::new().prefix(DRAFT_PREFIX).tempdir_in(parent).with_context(failed)?;
     let draft = draft_dir.path().join("new");
     fs::create_dir(&draft).with_context(failed)?;
     for (name, bytes) in pictures {
@@ -58,10 +67,17 @@ fn unpack_pictures(
         Err(e) if e.kind() != ErrorKind::NotFound => return Err(e).with_context(failed),
         _ => {}
     }
-    match fs::rename(&draft, photos) {
-        // Another run was quicker.
-        Err(_) if is_whole(pictures, photos, &version) => Ok(()),
-        renamed => renamed.with_context(failed),
+    fs::rename(&draft, photos).with_context(failed)
+}
+
+/// Removes what killed processes have left. What cannot be removed stays: it is only space.
+fn remove_drafts(parent: &Path) {
+    let Ok(entries) = fs::read_dir(parent) else { return };
+    let is_draft = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with(DRAFT_PREFIX);
+    for draft in entries.flatten().filter(is_draft) {
+        if let Err(e) = fs::remove_dir_all(draft.path()) {
+            tracing::debug!("cannot remove {}: {e}", draft.path().display());
+        }
     }
 }
 
@@ -108,6 +124,8 @@ mod tests {
         assert!(unpack(first));
         assert!(!unpack(first), "it is there");
         fs::remove_file(photos.join("b.jpg")).unwrap();
+        // A run that was killed has left its draft.
+        fs::create_dir_all(dir.path().join("demo").join("photos.killed").join("new")).unwrap();
         assert!(unpack(first), "mended");
         assert!(unpack(&[("b.jpg", b"2.0")]), "of another version");
         assert!(!photos.join("动物").exists());

@@ -3,9 +3,10 @@
 //! The pictures go through the same path as in `index`, into an index that is thrown away; every caption is
 //! compared with every picture.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io::Write as _;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use anyhow::{Context as _, bail};
@@ -16,15 +17,16 @@ use taiyi_indexer::Report;
 use taiyi_query::metrics::{RankSummary, rank_of_best};
 use taiyi_store::{RelativePath, Snapshot, StoreError};
 
-use super::captions::Captions;
+use super::captions::{Caption, Captions};
 use crate::encoders::Encoders;
 use crate::exit::{self, Exit};
 use crate::flags::{RetrievalFlags, SummaryFormat};
+use crate::interrupt;
 use crate::models;
 use crate::output::table::{Align, align};
 use crate::output::text::{count, show_path, thousands};
+use crate::own_index::{self, Scratch};
 use crate::settings::Settings;
-use crate::{interrupt, own_index};
 
 /// Captions embedded between two steps of the progress bar.
 const CHUNK: usize = 256;
@@ -53,43 +55,46 @@ pub(crate) fn run(settings: &Settings, flags: &RetrievalFlags) -> anyhow::Result
         ));
     }
     let model = models::open_asked_or_of_index(settings)?;
-    std::fs::create_dir_all(&settings.cache_dir)
-        .with_context(|| format!("cannot make the folder {}", settings.cache_dir.display()))?;
-    let dir = tempfile::Builder::new()
-        .prefix("eval-")
-        .tempdir_in(&settings.cache_dir)
-        .with_context(|| format!("cannot write to {}", settings.cache_dir.display()))?;
+    let scratch = Scratch::below(&settings.cache_dir.join("eval"))?;
+    let index_dir = scratch.index_dir();
     let cancel = interrupt::cancel_flag();
-    let report = own_index::embed_folder(settings, &model, &flags.images, dir.path(), &cancel)?;
+    let report = own_index::embed_folder(settings, &model, &flags.images, &index_dir, &cancel, |pictures| {
+        check_walked(&captions, &pictures.collect(), &flags.images)
+    })?;
     if report.interrupted {
         return Ok(Exit::Interrupted);
     }
     for problem in &report.problems {
         exit::warn(&format!("{} {}", show_path(&problem.path), problem.reason));
     }
-    let pictures = match Snapshot::open(dir.path()) {
+    let pictures = match Snapshot::open(&index_dir) {
         Ok(snapshot) => Pictures::read(&snapshot)?,
         // There was not one to publish.
         Err(StoreError::NotPublished { .. }) => Pictures::default(),
         Err(e) => return Err(e.into()),
     };
-    let right = rows_of(&captions, &pictures, &report, &flags.images)?;
+    let (captions, right) = known_answers(&captions, &pictures, &report, &flags.images);
     let encoders = Encoders::new(&model, settings.threads);
-    let texts = embed_captions(settings, &encoders, &captions)?;
+    let Some(texts) = embed_captions(settings, &encoders, &captions.rows, &cancel)? else {
+        return Ok(Exit::Interrupted);
+    };
 
     let captioned: BTreeSet<usize> = right.iter().copied().collect();
     let without_caption = pictures.embeddings.len() - captioned.len();
     let threads = settings.threads.get();
-    let text_ranks = parallel(texts.len(), threads, |text| {
+    let text_ranks = parallel(texts.len(), threads, &cancel, |text| {
         rank_of_best(&scores(&texts[text], &pictures.embeddings), |picture| picture == right[text])
     });
     let picture_ranks = match without_caption {
-        0 => parallel(pictures.embeddings.len(), threads, |picture| {
+        0 => parallel(pictures.embeddings.len(), threads, &cancel, |picture| {
             rank_of_best(&scores(&pictures.embeddings[picture], &texts), |text| right[text] == picture)
         }),
         // The literature has no number for pictures that no text belongs to.
         _ => Vec::new(),
     };
+    if cancel.load(Ordering::Relaxed) {
+        return Ok(Exit::Interrupted);
+    }
     let mut ks = flags.k.iter().map(|&k| k as usize).collect::<Vec<_>>();
     ks.sort_unstable();
     ks.dedup();
@@ -99,7 +104,10 @@ pub(crate) fn run(settings: &Settings, flags: &RetrievalFlags) -> anyhow::Result
         captions: texts.len(),
         without_caption,
         failed: report.failed.len(),
-        text_to_image: RankSummary::of(&text_ranks, &ks).context("there is nothing to measure")?,
+        left_out: captions.left_out,
+        text_to_image: RankSummary::of(&text_ranks, &ks).with_context(|| {
+            format!("no picture with a caption could be read in {}", show_path(&flags.images))
+        })?,
         image_to_text: RankSummary::of(&picture_ranks, &ks),
     };
     let mut out = anstream::stdout().lock();
@@ -135,37 +143,73 @@ impl Pictures {
     }
 }
 
-/// The right picture of each caption.
-fn rows_of(
+/// Refuses captions of files that are there, but that the walk passes over.
+fn check_walked(captions: &Captions, walked: &HashSet<RelativePath>, images: &Path) -> anyhow::Result<()> {
+    for caption in &captions.rows {
+        if !walked.contains(&caption.picture) {
+            bail!(
+                "{}: {} is passed over: links, hidden and excluded files are, unless follow_links, hidden and \
+                 exclude in config.toml say otherwise",
+                captions.place(caption.line),
+                show_path(&images.join(caption.picture.to_path()))
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Captions whose picture could be read.
+struct Known {
+    rows: Vec<Caption>,
+    /// How many are not among them.
+    left_out: usize,
+}
+
+/// The captions whose picture could be read, and the picture of each. The rest is told.
+fn known_answers(
     captions: &Captions,
     pictures: &Pictures,
     report: &Report,
     images: &Path,
-) -> anyhow::Result<Vec<usize>> {
-    let row = |caption: &super::captions::Caption| {
+) -> (Known, Vec<usize>) {
+    let mut known = Known { rows: Vec::new(), left_out: 0 };
+    let mut right = Vec::new();
+    let mut first = None;
+    let place = |line| captions.place(line);
+    let images = images.canonicalize().unwrap_or_else(|_| images.to_path_buf());
+    for caption in &captions.rows {
         if let Some(row) = pictures.by_path.get(&caption.picture) {
-            return Ok(*row);
+            known.rows.push(caption.clone());
+            right.push(*row);
+            continue;
         }
-        let below = caption.picture.to_path();
-        let failed = report.failed.iter().find(|failed| failed.path.ends_with(&below));
-        let reason = failed.map_or("it is no picture, or hidden, or a link", |failed| failed.reason.as_str());
-        bail!(
-            "{}: {} could not be embedded: {reason}",
-            captions.place(caption.line),
-            show_path(&images.join(below))
-        )
-    };
-    captions.rows.iter().map(row).collect()
+        known.left_out += 1;
+        first.get_or_insert_with(|| {
+            let path = images.join(caption.picture.to_path());
+            let failed = report.failed.iter().find(|failed| failed.path == path);
+            let reason = failed.map_or("it is no picture", |failed| failed.reason.as_str());
+            format!("{}: {}: {reason}", place(caption.line), show_path(&path))
+        });
+    }
+    if let Some(first) = first {
+        exit::warn(&format!(
+            "{} left out, since the picture could not be read; the first is {first}",
+            count(known.left_out as u64, "caption was", "captions were")
+        ));
+    }
+    (known, right)
 }
 
+/// `None` when that was stopped.
 fn embed_captions(
     settings: &Settings,
     encoders: &Encoders<'_>,
-    captions: &Captions,
-) -> anyhow::Result<Vec<Embedding>> {
+    captions: &[Caption],
+    cancel: &AtomicBool,
+) -> anyhow::Result<Option<Vec<Embedding>>> {
     let tower = encoders.text()?;
     let bar = if settings.draws_progress() {
-        let bar = ProgressBar::new(captions.rows.len() as u64);
+        let bar = ProgressBar::new(captions.len() as u64);
         if let Ok(style) =
             ProgressStyle::with_template("{bar:30} {human_pos}/{human_len} captions, {eta} left")
         {
@@ -175,9 +219,13 @@ fn embed_captions(
     } else {
         ProgressBar::hidden()
     };
-    let mut embeddings = Vec::with_capacity(captions.rows.len());
+    let mut embeddings = Vec::with_capacity(captions.len());
     let mut cut = 0;
-    for rows in captions.rows.chunks(CHUNK) {
+    for rows in captions.chunks(CHUNK) {
+        if cancel.load(Ordering::Relaxed) {
+            bar.finish_and_clear();
+            return Ok(None);
+        }
         let texts: Vec<&str> = rows.iter().map(|caption| caption.text.as_str()).collect();
         for text in &texts {
             cut += u64::from(tower.tokenize(text)?.truncated);
@@ -193,15 +241,20 @@ fn embed_captions(
             tower.max_tokens()
         ));
     }
-    Ok(embeddings)
+    Ok(Some(embeddings))
 }
 
 fn scores(query: &Embedding, candidates: &[Embedding]) -> Vec<f32> {
     candidates.iter().map(|candidate| query.score(candidate).get()).collect()
 }
 
-/// `rank` of each number below `n`, on several threads.
-fn parallel(n: usize, threads: usize, rank: impl Fn(usize) -> Option<usize> + Sync) -> Vec<usize> {
+/// `rank` of each number below `n`, on several threads; of fewer once `cancel` is set.
+fn parallel(
+    n: usize,
+    threads: usize,
+    cancel: &AtomicBool,
+    rank: impl Fn(usize) -> Option<usize> + Sync,
+) -> Vec<usize> {
     let mut ranks = vec![None; n];
     let share = n.div_ceil(threads.max(1)).max(1);
     thread::scope(|scope| {
@@ -209,6 +262,9 @@ fn parallel(n: usize, threads: usize, rank: impl Fn(usize) -> Option<usize> + Sy
             let rank = &rank;
             scope.spawn(move || {
                 for (offset, slot) in ranks.iter_mut().enumerate() {
+                    if cancel.load(Ordering::Relaxed) {
+                        return;
+                    }
                     *slot = rank(part * share + offset);
                 }
             });
@@ -223,6 +279,7 @@ struct Outcome {
     captions: usize,
     without_caption: usize,
     failed: usize,
+    left_out: usize,
     text_to_image: RankSummary,
     image_to_text: Option<RankSummary>,
 }
@@ -245,6 +302,7 @@ impl Outcome {
             "captions": self.captions,
             "pictures_without_caption": self.without_caption,
             "failed": self.failed,
+            "captions_left_out": self.left_out,
             "text_to_image": direction(&self.text_to_image),
             "image_to_text": self.image_to_text.as_ref().map(direction),
         })
@@ -281,7 +339,11 @@ impl Outcome {
         }
         if self.failed > 0 {
             let failed = count(self.failed as u64, "file", "files");
-            lines.push(format!("{failed} could not be read and took no part"));
+            let captions = match self.left_out {
+                0 => String::new(),
+                n => format!(", nor did {}", count(n as u64, "caption", "captions")),
+            };
+            lines.push(format!("{failed} could not be read and took no part{captions}"));
         }
         lines
     }
