@@ -100,3 +100,25 @@ pub(crate) fn scan(
         top
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn shares_are_worth_a_thread_and_cover_every_row_once(
+            start in 0usize..1000,
+            rows in 0usize..100_000,
+            threads in 1usize..40,
+        ) {
+            let range = start..start + rows;
+            let shares: Vec<_> = split(range.clone(), NonZeroUsize::new(threads).unwrap()).collect();
+            prop_assert!((1..=threads).contains(&shares.len()));
+            // As many as there is work for.
+            prop_assert_eq!(shares.len(), threads.min(rows / MIN_ROWS_A_THREAD).max(1));
+            prop_assert!(shares.iter().cloned().flatten().eq(range));
+        }
+    }
+}

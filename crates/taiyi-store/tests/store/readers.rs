@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use taiyi_store::{PublishOptions, Snapshot, StoreError, Writer, verify};
 
 use crate::support::{
-    ROOT, contents, embedded, embedding, fill, model, open, options, path, publish, search_options,
+    ROOT, contents, embedded, embedding, fill, model, open, options, path, publish, search_options, threads,
 };
 
 const DIM: usize = 16;
@@ -44,6 +44,31 @@ fn readers_see_whole_generations_while_the_writer_publishes() {
         done.store(true, Ordering::Release);
     });
     assert_eq!(Snapshot::open(dir.path()).unwrap().len(), 220);
+}
+
+#[test]
+fn shares_are_the_live_rows_in_their_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let writer = open(dir.path(), 2);
+    let root = writer.add_root(Path::new(ROOT)).unwrap();
+    fill(&writer, root, 0..9000, 2);
+    publish(&writer);
+    let removed: Vec<_> = (0..9000).step_by(50).map(|seed| path(&format!("{seed}.jpg"))).collect();
+    writer.remove_locations(root, &removed).unwrap();
+    publish(&writer);
+    let snapshot = Snapshot::open(dir.path()).unwrap();
+    let expected: Vec<_> = snapshot.rows().collect();
+    assert_eq!(expected.len(), 9000 - removed.len());
+    for (wanted, given) in [(1, 1), (2, 2), (64, 2)] {
+        let shares = snapshot.shares(threads(wanted));
+        assert_eq!(shares.len(), given, "{wanted}");
+        let views: Vec<_> = shares.into_iter().flatten().collect();
+        assert!(views.iter().map(|view| view.row()).eq(expected.iter().copied()));
+        let view = views.last().unwrap();
+        assert_eq!((view.time(), view.hash()), (snapshot.time(view.row()), view.item().unwrap().hash));
+    }
+    let backwards = snapshot.shares(threads(2)).into_iter().rev().flat_map(Iterator::rev);
+    assert!(backwards.map(|view| view.row()).eq(expected.into_iter().rev()));
 }
 
 #[test]
