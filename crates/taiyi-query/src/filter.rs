@@ -150,8 +150,8 @@ impl Filter {
     /// Whether a file of a row fits the conditions on paths. Decodes the row only if there are any.
     pub(crate) fn fits_paths(&self, row: RowView<'_>) -> bool {
         self.paths.is_empty()
-            // A row that cannot be read is left to the search, which reports it.
-            || row.item().is_ok_and(|item| item.locations.iter().any(|l| self.matches_location(l)))
+            // A row that cannot be read is left to those who show it, and who report it.
+            || row.item().map_or(true, |item| item.locations.iter().any(|l| self.matches_location(l)))
     }
 }
 

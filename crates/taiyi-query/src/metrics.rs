@@ -8,7 +8,7 @@
 /// The rank, from 1, of the best right candidate: one more than the wrong candidates that score at least as
 /// well. `None` when no candidate is right.
 ///
-/// `scores[i]` belongs to candidate `i`; a score that is not a number is below every other.
+/// `scores[i]` belongs to candidate `i`; a score that is not a number is below every finite one.
 pub fn rank_of_best(scores: &[f32], is_right: impl Fn(usize) -> bool) -> Option<usize> {
     let score = |index: usize| scores.get(index).copied().filter(|score| !score.is_nan());
     let best = (0..scores.len())
@@ -86,6 +86,8 @@ mod tests {
     fn what_is_no_number_is_last() {
         assert_eq!(rank_of_best(&[f32::NAN, 0.1], |i| i == 0), Some(2));
         assert_eq!(rank_of_best(&[f32::NAN, 0.1], |i| i == 1), Some(1));
+        // Nor does a model that yields nothing else find anything.
+        assert_eq!(rank_of_best(&[f32::NAN, f32::NAN], |i| i == 0), Some(2));
     }
 
     #[test]
