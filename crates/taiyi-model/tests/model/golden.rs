@@ -43,6 +43,8 @@ fn long_texts_lose_their_end_but_not_the_separator() {
     assert_eq!((longer.ids, longer.truncated), (fitting.ids, true));
     let far = tower.tokenize(&LONG.repeat(200)).unwrap();
     assert_eq!((far.ids.len(), far.ids[511], far.truncated), (tower.max_tokens(), sep, true));
+    assert_eq!(tower.too_long(&"好".repeat(510)), Ok(None));
+    assert_eq!(tower.too_long(&"好".repeat(511)), Ok(Some(512)));
     let unknown = tower.tokenize(&"a".repeat(101)).unwrap();
     assert_eq!(unknown.ids, [cls, 100, sep], "words of more than 100 letters are [UNK]");
 }
