@@ -358,6 +358,8 @@ fn a_picture_that_cannot_be_read_is_left_out_with_its_captions() {
     assert_eq!(measured["text_to_image"]["mrr"], 1.0);
     assert!(output.stderr.contains("2 captions were left out"), "{}", output.stderr);
     assert!(output.stderr.contains("line 2 of captions.tsv"), "{}", output.stderr);
+    let text = eval(&s, table.as_bytes(), &[]);
+    assert!(text.succeeded().text().contains("2 captions took no part"), "{}", text.text());
     eval(&s, "坏.jpg\t狗\n".as_bytes(), &["-q"]).exited(2);
     // Nothing of it stays.
     let left = s.at("home/cache/taiyi-search/eval").read_dir().unwrap();

@@ -339,11 +339,11 @@ impl Outcome {
         }
         if self.failed > 0 {
             let failed = count(self.failed as u64, "file", "files");
-            let captions = match self.left_out {
-                0 => String::new(),
-                n => format!(", nor did {}", count(n as u64, "caption", "captions")),
-            };
-            lines.push(format!("{failed} could not be read and took no part{captions}"));
+            lines.push(format!("{failed} could not be read and took no part"));
+        }
+        if self.left_out > 0 {
+            let captions = count(self.left_out as u64, "caption", "captions");
+            lines.push(format!("{captions} took no part: the picture could not be read"));
         }
         lines
     }
