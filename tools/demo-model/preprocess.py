@@ -1,4 +1,9 @@
-"""A picture file to pixels, as taiyi-search does it: upright RGB, then openai/CLIP's preprocessing by Pillow."""
+"""A picture file to pixels, as taiyi-search does it: upright RGB, then openai/CLIP's preprocessing by Pillow.
+
+transformers' CLIPImageProcessor differs in one thing: where half of what the crop cuts off is no whole number, it rounds
+down, and openai/CLIP, through torchvision's CenterCrop, to even. So where 3, 7, 11 … pixels are cut off, its crop lies one pixel
+further up or left, which changes an embedding a little.
+"""
 
 from pathlib import Path
 
