@@ -229,8 +229,8 @@ fn key_code(name: &str) -> Option<KeyCode> {
     if let Some((code, ..)) = named {
         return Some(*code);
     }
-    if let Some(number) = name.strip_prefix('f').and_then(|number| number.parse().ok()) {
-        return (1..=12).contains(&number).then_some(KeyCode::F(number));
+    if let Some(number) = (1..=12).find(|number| format!("f{number}") == name) {
+        return Some(KeyCode::F(number));
     }
     let mut chars = name.chars();
     match (chars.next(), chars.next()) {
@@ -425,7 +425,8 @@ mod tests {
         for bare in ["g", "5", "shift-g", "space", "虎", "-"] {
             assert!(message(&[(bare, "mark")]).contains("under an input method"), "{bare}");
         }
-        for unknown in ["", "ctrl-", "f13", "f0", "ctrl-1", "ctrl-/", "alt-虎", "hyper-x", "pagedwn", "f+1"]
+        for unknown in
+            ["", "ctrl-", "f13", "f0", "ctrl-1", "ctrl-/", "alt-虎", "hyper-x", "pagedwn", "f+1", "f01"]
         {
             assert!(matches!(with(&[(unknown, "mark")]), Err(KeymapError::UnknownKey { .. })), "{unknown}");
         }
