@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 mod decode;
+mod encode;
 mod error;
 mod header;
 mod icon;
@@ -21,6 +22,7 @@ mod thumbnail;
 mod truncated;
 
 pub use decode::{Decoded, decode};
+pub use encode::to_jpeg;
 pub use error::ImageError;
 pub use limits::Limits;
 pub use open::{open, read};

@@ -11,6 +11,7 @@ pub mod action;
 pub mod draw;
 pub mod editor;
 pub mod gallery;
+pub mod graphics;
 pub mod history;
 pub mod keymap;
 pub mod layout;

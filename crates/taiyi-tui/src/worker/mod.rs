@@ -1,5 +1,7 @@
 //! Threads that work while the interface draws.
 
+pub(crate) mod preview;
 pub mod search;
+pub(crate) mod thumbnails;
 
 pub use search::{Answer, Question, Request, Trouble};
