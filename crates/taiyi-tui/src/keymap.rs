@@ -344,6 +344,8 @@ mod tests {
 
     use super::*;
 
+    const MANUAL: &str = include_str!("../../../docs/TERMINAL.md");
+
     fn press(code: KeyCode, modifiers: KeyModifiers) -> KeyEvent {
         KeyEvent::new(code, modifiers)
     }
@@ -437,6 +439,37 @@ mod tests {
         assert!(message(&[("ctrl-g", "mark"), ("Ctrl-G", "open")]).contains("bound twice"));
         assert!(message(&[("ctrl-c", "none"), ("esc", "none")]).contains("quit"));
         assert!(with(&[("ctrl-c", "none")]).is_ok() && with(&[("esc", "none")]).is_ok());
+    }
+
+    /// Lines of a table of the config file, as in the example of the manual.
+    fn example(table: &str) -> BTreeMap<String, String> {
+        let lines = MANUAL.lines().skip_while(|line| *line != table).skip(1);
+        let unquoted = |text: &str| text.trim().trim_matches('"').to_owned();
+        lines
+            .map_while(|line| line.split('#').next()?.split_once(" = "))
+            .map(|(key, value)| (unquoted(key), unquoted(value)))
+            .collect()
+    }
+
+    #[test]
+    fn the_manual_has_every_key() {
+        let keymap = Keymap::default();
+        let rows = Command::NAMES.iter().map(|(command, name, words)| {
+            let keys = keymap.labels(*command).collect::<Vec<_>>().join(", ");
+            format!("| {keys} | `{name}` | {words} |\n")
+        });
+        let table = rows.collect::<String>();
+        assert!(MANUAL.replace("\r\n", "\n").contains(&table), "docs/TERMINAL.md should have\n{table}");
+        for (_, name, _) in NAMED_KEYS {
+            assert!(MANUAL.contains(&format!("`{name}`")), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_manuals_example_is_right() {
+        let keys = example("[tui.keys]");
+        assert!(keys.len() >= 3, "{keys:?}");
+        assert!(Keymap::with_overrides(&keys).is_ok());
     }
 
     proptest! {

@@ -273,6 +273,23 @@ mod tests {
         }
     }
 
+    #[test]
+    fn the_manual_has_every_part() {
+        let manual = include_str!("../../../docs/TERMINAL.md");
+        for name in Theme::PARTS.iter().chain(MODIFIERS.iter().map(|(name, _)| name)) {
+            assert!(manual.contains(&format!("`{name}`")), "{name}");
+        }
+        for (name, _) in COLORS {
+            assert!(manual.contains(name), "{name}");
+        }
+        let example = manual.lines().skip_while(|line| *line != "[tui.theme]").skip(1);
+        let looks: BTreeMap<_, _> = example
+            .map_while(|line| line.split_once(" = "))
+            .map(|(part, look)| (part.to_owned(), look.trim_matches('"').to_owned()))
+            .collect();
+        assert!(looks.len() >= 3 && Theme::with_overrides(&looks).is_ok(), "{looks:?}");
+    }
+
     proptest! {
         #[test]
         fn whatever_is_written_is_read_or_refused(value: String, words in "(on |bold |red |#|none |[0-9 ]){0,6}") {
