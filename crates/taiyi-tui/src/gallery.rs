@@ -231,3 +231,156 @@ impl Gallery {
         self.shelve(wish.clone(), made);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crossbeam_channel::{Receiver, unbounded};
+    use proptest::prelude::*;
+    use taiyi_core::RgbImage;
+
+    use super::*;
+
+    const CELLS: Size = Size { width: 20, height: 10 };
+
+    fn wish(name: &str, cells: Size) -> Wish {
+        Wish { path: name.into(), cells }
+    }
+
+    fn made(cells: Size) -> Made {
+        let image = RgbImage::new(40, 40, vec![70; 40 * 40 * 3]).unwrap();
+        Ok(Graphics::halfblocks().render(&image, cells).unwrap())
+    }
+
+    fn working(dir: &Path) -> (Gallery, Receiver<()>) {
+        let (tell, told) = unbounded();
+        let thumbnails_dir = Some(dir.join("cache"));
+        let options = GalleryOptions { thumbnails_dir, limits: Limits::default(), threads: 2 };
+        let notify = Box::new(move || tell.send(()).unwrap_or_default());
+        (Gallery::new(Graphics::halfblocks(), options, notify), told)
+    }
+
+    /// Draws a frame with these pictures: what is there of each.
+    fn frame(gallery: &mut Gallery, looks: &[(&Path, Size)]) -> Vec<String> {
+        gallery.begin_frame();
+        let seen = looks.iter().map(|(path, cells)| match gallery.look(path, *cells) {
+            Look::Ready(protocol) => format!("{}×{}", protocol.size().width, protocol.size().height),
+            Look::Waiting => "waiting".into(),
+            Look::Failed(reason) => reason.into(),
+        });
+        let seen = seen.collect();
+        gallery.end_frame();
+        seen
+    }
+
+    fn wait(gallery: &mut Gallery, told: &Receiver<()>) -> bool {
+        told.recv_timeout(Duration::from_secs(60)).unwrap();
+        gallery.pump()
+    }
+
+    #[test]
+    fn a_picture_appears_and_a_missing_one_says_why() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut gallery, told) = working(dir.path());
+        let [here, gone] = ["here.jpg", "gone.jpg"].map(|name| dir.path().join(name));
+        let image = RgbImage::new(64, 64, vec![70; 64 * 64 * 3]).unwrap();
+        let bytes = taiyi_image::to_jpeg(&image, 85).unwrap();
+        std::fs::write(&here, &bytes).unwrap();
+        let looks = [(here.as_path(), CELLS), (gone.as_path(), CELLS)];
+        assert!(!gallery.pump());
+        assert_eq!(frame(&mut gallery, &looks), ["waiting", "waiting"]);
+        assert!(wait(&mut gallery, &told) | wait(&mut gallery, &told));
+        assert_eq!(frame(&mut gallery, &looks), ["20×10", "the file is gone"]);
+
+        // The disk comes back. A failure is remembered for a while, and shown while it is tried again.
+        std::fs::write(&gone, &bytes).unwrap();
+        gallery.failure_rest = Duration::from_secs(3600);
+        frame(&mut gallery, &looks);
+        assert!(told.recv_timeout(Duration::from_millis(50)).is_err());
+        gallery.failure_rest = Duration::ZERO;
+        assert_eq!(frame(&mut gallery, &looks)[1], "the file is gone");
+        assert!(wait(&mut gallery, &told));
+        assert_eq!(frame(&mut gallery, &looks), ["20×10", "20×10"]);
+
+        gallery.forget();
+        assert_eq!(frame(&mut gallery, &looks), ["waiting", "waiting"]);
+    }
+
+    #[test]
+    fn the_same_failure_again_is_nothing_new() {
+        let mut gallery = Gallery::still();
+        assert!(gallery.shelve(wish("a", CELLS), Err("the file is gone".into())));
+        assert!(!gallery.shelve(wish("a", CELLS), Err("the file is gone".into())));
+        assert!(gallery.shelve(wish("a", CELLS), Err("no permission to read it".into())));
+        assert!(gallery.shelve(wish("a", CELLS), made(CELLS)));
+    }
+
+    #[test]
+    fn the_largest_place_is_served_first_then_the_order_looked_at() {
+        let (begin, begun) = unbounded();
+        let make = move |wish: &Wish| -> Made {
+            begin.send(wish.path.display().to_string()).unwrap();
+            Err("none".into())
+        };
+        let pool = Pool::start(1, make, Box::new(|| ()));
+        let mut gallery = Gallery { pool: Some(pool), ..Gallery::still() };
+        let looks = [("a", CELLS), ("b", CELLS), ("a", CELLS), ("large", Size::new(60, 30)), ("c", CELLS)];
+        let looks = looks.map(|(name, cells)| (Path::new(name), cells));
+        frame(&mut gallery, &looks);
+        let order: Vec<String> =
+            (0..4).map(|_| begun.recv_timeout(Duration::from_secs(60)).unwrap()).collect();
+        assert_eq!(order, ["large", "a", "b", "c"]);
+    }
+
+    #[test]
+    fn a_smaller_picture_stands_in_until_the_right_one_is_there() {
+        let mut gallery = Gallery::still();
+        gallery.shelve(wish("a", Size::new(8, 4)), made(Size::new(8, 4)));
+        gallery.shelve(wish("a", CELLS), made(CELLS));
+        let a = Path::new("a");
+        let looks = [(a, Size::new(40, 20)), (a, Size::new(10, 5)), (a, Size::new(3, 3)), (a, Size::ZERO)];
+        assert_eq!(frame(&mut gallery, &looks), ["20×10", "8×4", "waiting", "waiting"]);
+        assert_eq!(frame(&mut gallery, &[(Path::new("b"), CELLS)]), ["waiting"]);
+    }
+
+    #[test]
+    fn fixed_pictures_hang_at_once() {
+        let pictures = [("a".into(), Ok([200, 100, 0])), ("b".into(), Err("the file is gone".into()))];
+        let mut gallery = Gallery::fixed(pictures);
+        let looks = ["a", "b", "c"].map(|name| (Path::new(name), CELLS));
+        assert_eq!(frame(&mut gallery, &looks), ["20×7", "the file is gone", "waiting"]);
+        for cells in [Size::new(1, 1), Size::new(1, 30), Size::new(200, 1)] {
+            assert_ne!(frame(&mut gallery, &[(Path::new("a"), cells)]), ["waiting"]);
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn memory_is_bounded_but_for_what_is_in_sight(
+            frames in proptest::collection::vec(proptest::collection::vec(0u8..40, 0..6), 1..40),
+        ) {
+            let entry = made(CELLS).map(|rendered| rendered.bytes).unwrap() + ENTRY_BYTES + 1;
+            let mut gallery = Gallery { max_bytes: 8 * entry, ..Gallery::still() };
+            for names in frames {
+                let names: Vec<String> =
+                    names.iter().map(|n| char::from(b'0' + n).to_string()).collect();
+                let looks: Vec<_> = names.iter().map(|name| (Path::new(name), CELLS)).collect();
+                frame(&mut gallery, &looks);
+                for name in &names {
+                    if !gallery.shelf.contains(&wish(name, CELLS)) {
+                        gallery.shelve(wish(name, CELLS), made(CELLS));
+                    }
+                }
+                prop_assert!(frame(&mut gallery, &looks).iter().all(|seen| seen == "20×10"));
+                let held: usize = gallery.shelf.iter().map(|(_, shelved)| shelved.bytes).sum();
+                prop_assert_eq!(held, gallery.held_bytes);
+                // Two frames show at most five pictures each.
+                prop_assert!(held <= 10 * entry);
+            }
+            frame(&mut gallery, &[]);
+            frame(&mut gallery, &[]);
+            prop_assert!(gallery.held_bytes <= gallery.max_bytes);
+        }
+    }
+}

@@ -213,3 +213,245 @@ fn reason(error: &ImageError) -> String {
         _ => error.reason(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::time::{Duration, SystemTime};
+
+    use crossbeam_channel::{Receiver, unbounded};
+    use ratatui::buffer::Buffer;
+    use ratatui::layout::Rect;
+    use ratatui::style::Color;
+    use ratatui::widgets::Widget;
+    use ratatui_image::picker::ProtocolType;
+
+    use super::*;
+
+    const SOON: Duration = Duration::from_secs(60);
+
+    fn wish(name: &str) -> Wish {
+        Wish { path: name.into(), cells: Size::new(20, 10) }
+    }
+
+    fn wishes<const N: usize>(names: [&str; N]) -> Vec<Wish> {
+        names.map(wish).into()
+    }
+
+    /// One worker that says what it begins, and ends it when told to.
+    fn gated(threads: usize) -> (Pool, Receiver<String>, crossbeam_channel::Sender<()>, Receiver<()>) {
+        let ((begin, begun), (open, gate), (tell, told)) = (unbounded(), unbounded(), unbounded());
+        let make = move |wish: &Wish| -> Made {
+            begin.send(wish.path.display().to_string()).unwrap();
+            gate.recv_timeout(SOON).unwrap();
+            Err(format!("no {}", wish.path.display()))
+        };
+        (Pool::start(threads, make, Box::new(move || tell.send(()).unwrap())), begun, open, told)
+    }
+
+    #[test]
+    fn the_newest_wishes_come_first_and_the_others_are_dropped() {
+        let (pool, begun, open, told) = gated(1);
+        pool.wish(wishes(["a", "b", "c"]));
+        assert_eq!(begun.recv_timeout(SOON).unwrap(), "a");
+        // The view has moved on; what is being made is not begun again.
+        pool.wish(wishes(["d", "a", "b"]));
+        for expected in ["d", "b"] {
+            open.send(()).unwrap();
+            assert_eq!(begun.recv_timeout(SOON).unwrap(), expected);
+        }
+        open.send(()).unwrap();
+        for _ in 0..3 {
+            told.recv_timeout(SOON).unwrap();
+        }
+        let made: Vec<Wish> = pool.take().into_iter().map(|(wish, _)| wish).collect();
+        assert_eq!(made, wishes(["a", "d", "b"]));
+        assert!(pool.take().is_empty() && begun.is_empty(), "c was dropped");
+    }
+
+    #[test]
+    fn what_is_made_and_not_yet_taken_is_not_made_again() {
+        let (pool, begun, open, told) = gated(1);
+        pool.wish(wishes(["a"]));
+        open.send(()).unwrap();
+        told.recv_timeout(SOON).unwrap();
+        pool.wish(wishes(["a", "b"]));
+        assert_eq!(begun.recv_timeout(SOON).unwrap(), "a");
+        assert_eq!(begun.recv_timeout(SOON).unwrap(), "b");
+        open.send(()).unwrap();
+    }
+
+    #[test]
+    fn a_file_is_read_by_one_worker_at_a_time() {
+        let (pool, begun, open, _told) = gated(2);
+        let larger = Wish { cells: Size::new(40, 20), ..wish("a") };
+        pool.wish(vec![wish("a"), larger, wish("b")]);
+        let both = [begun.recv_timeout(SOON).unwrap(), begun.recv_timeout(SOON).unwrap()];
+        assert!(both.contains(&"a".into()) && both.contains(&"b".into()), "{both:?}");
+        // Whichever ends first, only then does the other size begin.
+        for _ in 0..3 {
+            open.send(()).unwrap();
+        }
+        assert_eq!(begun.recv_timeout(SOON).unwrap(), "a");
+    }
+
+    #[test]
+    fn a_panic_is_the_failure_of_its_picture() {
+        let (tell, told) = unbounded();
+        let make = |wish: &Wish| -> Made {
+            assert!(wish.path != Path::new("cursed"), "cursed");
+            Err("fine".into())
+        };
+        let pool = Pool::start(1, make, Box::new(move || tell.send(()).unwrap()));
+        pool.wish(wishes(["cursed", "b"]));
+        told.recv_timeout(SOON).unwrap();
+        told.recv_timeout(SOON).unwrap();
+        let reasons: Vec<String> = pool.take().into_iter().filter_map(|(_, made)| made.err()).collect();
+        assert_eq!(reasons, ["preparing it for the terminal failed", "fine"]);
+    }
+
+    #[test]
+    fn dropping_does_not_wait_for_a_disk() {
+        let (pool, begun, open, told) = gated(1);
+        pool.wish(wishes(["slow", "next"]));
+        begun.recv_timeout(SOON).unwrap();
+        drop(pool);
+        open.send(()).unwrap();
+        // The thread has ended, and nobody was told.
+        assert!(told.recv_timeout(SOON).is_err_and(|e| e.is_disconnected()));
+        assert!(begun.try_recv().is_err());
+    }
+
+    fn studio(graphics: Graphics, cache: Option<&Path>) -> Studio {
+        let thumbnails = cache.map(|dir| Arc::new(Thumbnails::new(dir.into())));
+        Studio { graphics, thumbnails, limits: Limits::default(), large: Mutex::default() }
+    }
+
+    fn plain(width: u32, height: u32, color: [u8; 3]) -> Vec<u8> {
+        let image = RgbImage::new(width, height, color.repeat((width * height) as usize)).unwrap();
+        taiyi_image::to_jpeg(&image, 85).unwrap()
+    }
+
+    /// Upper and lower colour of each cell.
+    fn shown(made: Made) -> (Size, Vec<[u8; 3]>) {
+        let protocol = made.map_err(|reason| panic!("{reason}")).unwrap().protocol;
+        let area = Rect::from(protocol.size());
+        let mut buffer = Buffer::empty(area);
+        ratatui_image::Image::new(&protocol).render(area, &mut buffer);
+        let colors = buffer.content.iter().flat_map(|cell| {
+            let ends = if cell.symbol() == "▄" { [cell.bg, cell.fg] } else { [cell.fg, cell.bg] };
+            ends.map(|color| if let Color::Rgb(r, g, b) = color { [r, g, b] } else { [0; 3] })
+        });
+        (protocol.size(), colors.collect())
+    }
+
+    fn is_about(made: Made, color: [u8; 3]) -> bool {
+        shown(made).1.iter().all(|seen| (0..3).all(|i| seen[i].abs_diff(color[i]) <= 4))
+    }
+
+    /// Other content of the same size, with the same time.
+    fn spoil(path: &Path) {
+        let metadata = fs::metadata(path).unwrap();
+        fs::write(path, vec![0; usize::try_from(metadata.len()).unwrap()]).unwrap();
+        set_modified(path, metadata.modified().unwrap());
+    }
+
+    fn set_modified(path: &Path, at: SystemTime) {
+        File::options().write(true).open(path).unwrap().set_modified(at).unwrap();
+    }
+
+    #[test]
+    fn a_copy_on_disk_is_as_good_as_the_file_until_that_changes() {
+        let dir = tempfile::tempdir().unwrap();
+        let wish = Wish { path: dir.path().join("海.jpg"), cells: Size::new(40, 20) };
+        let studio = studio(Graphics::halfblocks(), Some(&dir.path().join("cache")));
+        fs::write(&wish.path, plain(800, 600, [30, 90, 200])).unwrap();
+        assert!(is_about(studio.make(&wish), [30, 90, 200]));
+        spoil(&wish.path);
+        assert!(is_about(studio.make(&wish), [30, 90, 200]), "the file was not read");
+        let elsewhere = Wish { cells: Size::new(10, 5), ..wish.clone() };
+        assert!(is_about(studio.make(&elsewhere), [30, 90, 200]), "one copy serves every size");
+
+        set_modified(&wish.path, SystemTime::now() + Duration::from_secs(5));
+        assert!(studio.make(&wish).is_err(), "now it was");
+        fs::write(&wish.path, plain(800, 600, [200, 90, 30])).unwrap();
+        assert!(is_about(studio.make(&wish), [200, 90, 30]));
+    }
+
+    #[test]
+    fn a_broken_copy_heals() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = dir.path().join("cache");
+        let wish = Wish { path: dir.path().join("a.jpg"), cells: Size::new(40, 20) };
+        let studio = studio(Graphics::halfblocks(), Some(&cache));
+        fs::write(&wish.path, plain(800, 600, [9, 200, 9])).unwrap();
+        studio.make(&wish).map_err(|reason| panic!("{reason}")).unwrap();
+        let key = Key::of(&wish.path, &fs::metadata(&wish.path).unwrap(), SIDES[0]).unwrap();
+        let thumbnails = Thumbnails::new(cache.clone());
+        assert!(thumbnails.load(&key, SIDES[0]).is_some());
+        let shelf = fs::read_dir(&cache).unwrap().next().unwrap().unwrap().path();
+        let copy = fs::read_dir(shelf).unwrap().next().unwrap().unwrap().path();
+        fs::write(&copy, b"\xff\xd8 no more than that").unwrap();
+        assert!(is_about(studio.make(&wish), [9, 200, 9]));
+        assert!(thumbnails.load(&key, SIDES[0]).is_some());
+    }
+
+    #[test]
+    fn a_large_copy_serves_small_places() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = dir.path().join("cache");
+        let wish = Wish { path: dir.path().join("a.jpg"), cells: Size::new(60, 30) };
+        fs::write(&wish.path, plain(1700, 1200, [60, 60, 200])).unwrap();
+        let pixels = studio(Graphics::of(ProtocolType::Sixel, (10, 20)), Some(&cache));
+        assert!(pixels.make(&wish).is_ok());
+        spoil(&wish.path);
+        assert!(is_about(studio(Graphics::halfblocks(), Some(&cache)).make(&wish), [60, 60, 200]));
+    }
+
+    #[test]
+    fn a_small_picture_is_not_copied() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = dir.path().join("cache");
+        let wish = Wish { path: dir.path().join("a.jpg"), cells: Size::new(40, 20) };
+        fs::write(&wish.path, plain(200, 100, [60, 60, 200])).unwrap();
+        assert!(studio(Graphics::halfblocks(), Some(&cache)).make(&wish).is_ok());
+        assert!(!cache.exists());
+    }
+
+    #[test]
+    fn pictures_stand_upright() {
+        let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../taiyi-image/tests/data");
+        let studio = studio(Graphics::halfblocks(), None);
+        let cells = Size::new(40, 20);
+        let make = |n| studio.make(&Wish { path: data.join(format!("orientation_{n}.jpg")), cells });
+        let (size, expected) = shown(make(1));
+        for n in 2..=8 {
+            let (turned_size, turned) = shown(make(n));
+            assert_eq!(turned_size, size, "orientation {n}");
+            let off = expected.iter().zip(&turned).flat_map(|(a, b)| (0..3).map(|i| a[i].abs_diff(b[i])));
+            // Each is a JPEG of its own.
+            let mean = off.map(f64::from).sum::<f64>() / (expected.len() * 3) as f64;
+            assert!(mean < 4.0, "orientation {n} is {mean} off");
+        }
+    }
+
+    #[test]
+    fn failures_have_short_reasons() {
+        let dir = tempfile::tempdir().unwrap();
+        let reason_of = |name: &str, content: Option<&[u8]>| {
+            let path = dir.path().join(name);
+            if let Some(content) = content {
+                fs::write(&path, content).unwrap();
+            }
+            let mut studio = studio(Graphics::halfblocks(), None);
+            studio.limits.max_pixels = 1000;
+            studio.make(&Wish { path, cells: Size::new(4, 2) }).err().unwrap()
+        };
+        assert_eq!(reason_of("gone.jpg", None), "the file is gone");
+        assert_eq!(reason_of("gone.jpg/too", None), "the file is gone");
+        assert_eq!(reason_of("empty.jpg", Some(b"")), "the file is empty");
+        assert_eq!(reason_of("text.jpg", Some(b"hello")), "not a picture of a known format");
+        assert!(reason_of("big.jpg", Some(&plain(50, 50, [1; 3]))).contains("megapixels"));
+        assert_eq!(reason_of(".", None), "cannot be read: is a folder");
+    }
+}
