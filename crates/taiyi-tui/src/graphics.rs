@@ -167,7 +167,10 @@ impl Graphics {
             // Stretched to whole cells: less than half a cell off.
             let size =
                 Size::new(whole(columns.round(), 1, cells.width), whole(rows.round(), 1, cells.height));
-            let protocol = Protocol::Halfblocks(Halfblocks::new(dynamic(image)?, size).ok()?);
+            // What makes the half-blocks shrinks slowly: it gets twice the pixels that it needs.
+            let side = 2 * u32::from(size.width).max(2 * u32::from(size.height));
+            let small = taiyi_image::thumbnail(image, side).ok()?;
+            let protocol = Protocol::Halfblocks(Halfblocks::new(dynamic(&small)?, size).ok()?);
             let bytes = usize::from(size.width) * usize::from(size.height) * size_of::<HalfBlock>()
                 + size_of::<Protocol>();
             return Some(Rendered { protocol, bytes });
