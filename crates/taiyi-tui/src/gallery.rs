@@ -27,7 +27,7 @@ const FAILURE_REST: Duration = Duration::from_secs(5);
 const ENTRY_BYTES: usize = 256;
 
 /// What there is to draw in the place of a picture.
-pub enum Look<'a> {
+pub(crate) enum Look<'a> {
     /// The picture, at most as large as was asked for.
     Ready(&'a Protocol),
     /// It is being decoded.
@@ -38,17 +38,17 @@ pub enum Look<'a> {
 
 /// How pictures are made.
 #[derive(Clone, Debug)]
-pub struct GalleryOptions {
+pub(crate) struct GalleryOptions {
     /// Where small copies are kept on disk; `None`: nowhere.
-    pub thumbnails_dir: Option<PathBuf>,
+    pub(crate) thumbnails_dir: Option<PathBuf>,
     /// What is decoded at all.
-    pub limits: Limits,
+    pub(crate) limits: Limits,
     /// Pictures made at a time.
-    pub threads: usize,
+    pub(crate) threads: usize,
 }
 
 /// The pictures.
-pub struct Gallery {
+pub(crate) struct Gallery {
     shelf: LruCache<Wish, Shelved>,
     /// What everything on the shelf takes.
     held_bytes: usize,
@@ -79,7 +79,11 @@ struct Failure {
 impl Gallery {
     /// A gallery with workers, which call `notify` after each picture: [`pump`](Self::pump) takes it in.
     #[must_use]
-    pub fn new(graphics: Graphics, options: GalleryOptions, notify: Box<dyn Fn() + Send + Sync>) -> Self {
+    pub(crate) fn new(
+        graphics: Graphics,
+        options: GalleryOptions,
+        notify: Box<dyn Fn() + Send + Sync>,
+    ) -> Self {
         let thumbnails = options.thumbnails_dir.map(|dir| Arc::new(Thumbnails::new(dir)));
         if let Some(thumbnails) = thumbnails.clone() {
             let sweep = move || thumbnails.sweep(MAX_DISK_BYTES);
@@ -94,7 +98,7 @@ impl Gallery {
 
     /// A gallery that decodes nothing: every picture is waited for.
     #[must_use]
-    pub fn still() -> Self {
+    pub(crate) fn still() -> Self {
         Self {
             shelf: LruCache::unbounded(),
             held_bytes: 0,
@@ -109,14 +113,14 @@ impl Gallery {
     }
 
     /// A new frame is about to be drawn.
-    pub fn begin_frame(&mut self) {
+    pub(crate) fn begin_frame(&mut self) {
         self.frame += 1;
         self.wishes.clear();
     }
 
     /// What to draw for a picture in so many cells. Notes that it is in sight. Until it is there in this
     /// size, it is shown in a smaller one that is.
-    pub fn look(&mut self, path: &Path, cells: Size) -> Look<'_> {
+    pub(crate) fn look(&mut self, path: &Path, cells: Size) -> Look<'_> {
         if cells.width == 0 || cells.height == 0 {
             return Look::Waiting;
         }
@@ -145,7 +149,7 @@ impl Gallery {
     }
 
     /// The frame is drawn: what is in sight and not there yet is decoded next, nothing else.
-    pub fn end_frame(&mut self) {
+    pub(crate) fn end_frame(&mut self) {
         self.shrink();
         if let Some(pool) = &self.pool {
             let mut wishes = std::mem::take(&mut self.wishes);
@@ -156,13 +160,13 @@ impl Gallery {
     }
 
     /// Takes in what has been decoded meanwhile. Whether there is anything new to draw.
-    pub fn pump(&mut self) -> bool {
+    pub(crate) fn pump(&mut self) -> bool {
         let made = self.pool.as_ref().map(Pool::take).unwrap_or_default();
         made.into_iter().fold(false, |is_new, (wish, made)| self.shelve(wish, made) || is_new)
     }
 
     /// Forgets everything, so that all of it is made and drawn anew.
-    pub fn forget(&mut self) {
+    pub(crate) fn forget(&mut self) {
         self.shelf.clear();
         self.held_bytes = 0;
     }

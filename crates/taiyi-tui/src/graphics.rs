@@ -81,7 +81,7 @@ pub struct Surroundings {
 
 /// How pictures are put on this terminal.
 #[derive(Clone)]
-pub struct Graphics {
+pub(crate) struct Graphics {
     protocol: ProtocolType,
     cell: FontSize,
     is_tmux: bool,
@@ -103,14 +103,14 @@ pub(crate) struct Rendered {
 impl Graphics {
     /// Half-blocks, which every terminal shows.
     #[must_use]
-    pub fn halfblocks() -> Self {
+    pub(crate) fn halfblocks() -> Self {
         Self { protocol: ProtocolType::Halfblocks, cell: USUAL_CELL, is_tmux: false }
     }
 
     /// Asks the terminal, unless the answer is known. To be called once the terminal is in raw mode, with
     /// it as standard input and output, and before anything reads keys. `None`: no pictures are wanted.
     #[must_use]
-    pub fn ask(images: Images, surroundings: Surroundings) -> Option<Self> {
+    pub(crate) fn ask(images: Images, surroundings: Surroundings) -> Option<Self> {
         let wanted = match images {
             Images::Off => return None,
             Images::Halfblocks => return Some(Self::halfblocks()),
