@@ -17,5 +17,6 @@ pub mod keymap;
 pub mod layout;
 pub mod state;
 pub mod terminal;
+mod text;
 pub mod theme;
 pub mod worker;
