@@ -12,7 +12,7 @@ const MAX_BYTES: usize = 4096;
 /// Words are those of Unicode, with two additions, as in vim and Emacs: Chinese characters and kana that follow
 /// each other are one word, for it takes a dictionary to part them, and so are signs that follow each other.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Editor {
+pub(crate) struct Editor {
     text: String,
     /// Byte offset, always at a grapheme boundary.
     caret: usize,
@@ -55,7 +55,7 @@ impl Kind {
 impl Editor {
     /// This text, the caret behind it.
     #[must_use]
-    pub fn with_text(text: &str) -> Self {
+    pub(crate) fn with_text(text: &str) -> Self {
         let mut editor = Self::default();
         editor.insert(text);
         editor
@@ -63,25 +63,25 @@ impl Editor {
 
     /// The text.
     #[must_use]
-    pub fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         &self.text
     }
 
     /// Whether there is no text.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.text.is_empty()
     }
 
     /// Byte offset of the caret in the text.
     #[must_use]
-    pub fn caret(&self) -> usize {
+    pub(crate) fn caret(&self) -> usize {
         self.caret
     }
 
     /// Inserts typed or pasted text at the caret: line breaks and tabs become blanks, other control
     /// characters and those that turn the direction of writing are dropped. What is too long is cut.
-    pub fn insert(&mut self, text: &str) {
+    pub(crate) fn insert(&mut self, text: &str) {
         let room = MAX_BYTES.saturating_sub(self.text.len());
         let inserted = one_line(text, room);
         self.text.insert_str(self.caret, &inserted);
@@ -90,7 +90,7 @@ impl Editor {
     }
 
     /// Carries out a command that edits or moves the caret; all others do nothing.
-    pub fn apply(&mut self, command: Command) {
+    pub(crate) fn apply(&mut self, command: Command) {
         match command {
             Command::Left | Command::CaretLeft => self.caret = self.before_caret(),
             Command::Right | Command::CaretRight => self.caret = self.behind_caret(),

@@ -9,6 +9,8 @@ use thiserror::Error;
 
 use crate::editor::Editor;
 
+/// So many prompts are offered.
+const MAX_PROMPTS: usize = 1000;
 /// A file with more lines than this is written anew, without what nobody would see again.
 const MAX_LINES: usize = 4000;
 /// Of a larger file only the end is read, and kept.
@@ -17,7 +19,7 @@ const MAX_BYTES: u64 = 16 << 20;
 /// The prompts cannot be kept.
 #[derive(Debug, Error)]
 #[error("prompt history {}: cannot {what}: {source}: check the file and its folder, or remove it", path.display())]
-pub struct HistoryError {
+pub(crate) struct HistoryError {
     path: PathBuf,
     what: &'static str,
     source: io::Error,
@@ -25,32 +27,32 @@ pub struct HistoryError {
 
 /// A file of prompts. Several interfaces may use it at once.
 #[derive(Clone, Debug)]
-pub struct History {
+pub(crate) struct History {
     path: PathBuf,
     prompts: Vec<String>,
 }
 
 impl History {
-    /// Reads the last `bound` different prompts; without a file there are none. Lines that are no text are
-    /// skipped. A very long file is shortened to these prompts.
+    /// Reads the last thousand different prompts; without a file there are none. Lines that are no text are
+    /// skipped.
     ///
     /// # Errors
     /// If there is a file that cannot be read.
-    pub fn load(path: &Path, bound: usize) -> Result<Self, HistoryError> {
+    pub(crate) fn load(path: &Path) -> Result<Self, HistoryError> {
         let (content, is_whole) = read_end(path).map_err(failed(path, "read it"))?;
         let lines = content.iter().filter(|byte| **byte == b'\n').count();
         if (lines > MAX_LINES || !is_whole)
-            && let Err(error) = rewrite(path, bound)
+            && let Err(error) = rewrite(path)
         {
             // All can be read; only the file is longer than it had to be.
             tracing::warn!("prompt history {}: cannot shorten it: {error}", path.display());
         }
-        Ok(Self { path: path.to_owned(), prompts: newest(&content, bound) })
+        Ok(Self { path: path.to_owned(), prompts: newest(&content) })
     }
 
     /// The prompts that were in the file when it was read, the newest last.
     #[must_use]
-    pub fn prompts(&self) -> &[String] {
+    pub(crate) fn prompts(&self) -> &[String] {
         &self.prompts
     }
 
@@ -58,7 +60,7 @@ impl History {
     ///
     /// # Errors
     /// If the file cannot be written.
-    pub fn append(&self, prompt: &str) -> Result<(), HistoryError> {
+    pub(crate) fn append(&self, prompt: &str) -> Result<(), HistoryError> {
         let Some(prompt) = clean(prompt) else { return Ok(()) };
         if let Some(folder) = self.path.parent() {
             std::fs::create_dir_all(folder).map_err(failed(&self.path, "make its folder"))?;
@@ -99,13 +101,13 @@ fn read_end(path: &Path) -> io::Result<(Vec<u8>, bool)> {
 }
 
 /// The last different prompts, the newest last.
-fn newest(content: &[u8], bound: usize) -> Vec<String> {
+fn newest(content: &[u8]) -> Vec<String> {
     let mut seen = HashSet::new();
     let mut prompts: Vec<String> = content
         .rsplit(|byte| *byte == b'\n')
         .filter_map(|line| clean(std::str::from_utf8(line).ok()?))
         .filter(|prompt| seen.insert(prompt.clone()))
-        .take(bound)
+        .take(MAX_PROMPTS)
         .collect();
     prompts.reverse();
     prompts
@@ -127,12 +129,12 @@ fn append_line(path: &Path, prompt: &str) -> io::Result<()> {
 }
 
 /// Leaves only the newest prompts in the file.
-fn rewrite(path: &Path, bound: usize) -> io::Result<()> {
+fn rewrite(path: &Path) -> io::Result<()> {
     let lock = lock_file(path)?;
     // If others hold it, one of them does this, or somebody does the next time.
     let Some(_held) = Held::exclusive(&lock) else { return Ok(()) };
     let (content, _) = read_end(path)?;
-    let mut lines = newest(&content, bound).join("\n");
+    let mut lines = newest(&content).join("\n");
     lines.push('\n');
     let new = beside(path, "new");
     let mut file = private(OpenOptions::new().write(true).create(true).truncate(true)).open(&new)?;
@@ -192,22 +194,20 @@ mod tests {
     use super::*;
 
     fn load(path: &Path) -> Vec<String> {
-        History::load(path, 1000).unwrap().prompts().to_vec()
+        History::load(path).unwrap().prompts().to_vec()
     }
 
     #[test]
     fn what_is_kept_is_there_the_next_time() {
         let folder = tempdir().unwrap();
         let path = folder.path().join("not there yet").join("history");
-        let history = History::load(&path, 1000).unwrap();
+        let history = History::load(&path).unwrap();
         assert!(history.prompts().is_empty());
         for prompt in ["两只老虎", "海边\n日落", "  ", "两只老虎", " 雪 "] {
             history.append(prompt).unwrap();
         }
         assert_eq!(fs::read_to_string(&path).unwrap(), "两只老虎\n海边 日落\n两只老虎\n雪\n");
         assert_eq!(load(&path), ["海边 日落", "两只老虎", "雪"]);
-        assert_eq!(History::load(&path, 2).unwrap().prompts(), ["两只老虎", "雪"]);
-        assert!(History::load(&path, 0).unwrap().prompts().is_empty());
     }
 
     #[test]
@@ -216,7 +216,7 @@ mod tests {
         let path = folder.path().join("history");
         fs::write(&path, b"\xff\xfe\x00\n\n\x1b[2J\xe8\x99\x8e\r\n\xe8\x99\ncat\ntor").unwrap();
         assert_eq!(load(&path), ["[2J虎", "cat", "tor"]);
-        History::load(&path, 1000).unwrap().append("dog").unwrap();
+        History::load(&path).unwrap().append("dog").unwrap();
         assert_eq!(load(&path), ["[2J虎", "cat", "tor", "dog"]);
     }
 
@@ -256,7 +256,7 @@ mod tests {
                 scope.spawn(move || {
                     for i in 0..200 {
                         // Reading it shortens it, most of the time.
-                        History::load(path, 1000).unwrap().append(&format!("{name} {i}")).unwrap();
+                        History::load(path).unwrap().append(&format!("{name} {i}")).unwrap();
                         if i % 3 == 0 {
                             let lock = lock_file(path).unwrap();
                             let _held = Held::shared(&lock);
@@ -279,7 +279,7 @@ mod tests {
             for name in ["left", "right"] {
                 let path = &path;
                 scope.spawn(move || {
-                    let history = History::load(path, 1000).unwrap();
+                    let history = History::load(path).unwrap();
                     for i in 0..300 {
                         history.append(&format!("{name} {}{i}", "虎".repeat(i % 90))).unwrap();
                     }
@@ -304,7 +304,7 @@ mod tests {
     #[test]
     fn failures_name_the_file() {
         let folder = tempdir().unwrap();
-        let message = History::load(folder.path(), 1000).unwrap_err().to_string();
+        let message = History::load(folder.path()).unwrap_err().to_string();
         assert!(message.contains(&folder.path().display().to_string()), "{message}");
         fs::write(folder.path().join("file"), "").unwrap();
         let below = History { path: folder.path().join("file").join("history"), prompts: Vec::new() };
@@ -320,7 +320,7 @@ mod tests {
         let folder = tempdir().unwrap();
         let path = folder.path().join("history");
         let mode = || fs::metadata(&path).unwrap().permissions().mode() & 0o777;
-        History::load(&path, 1000).unwrap().append("cat").unwrap();
+        History::load(&path).unwrap().append("cat").unwrap();
         assert_eq!(mode(), 0o600);
         let lines: String = (0..=MAX_LINES).map(|i| format!("{i}\n")).collect();
         fs::write(&path, lines).unwrap();
@@ -335,7 +335,7 @@ mod tests {
             let folder = tempdir().unwrap();
             let path = folder.path().join("history");
             fs::write(&path, &content).unwrap();
-            let history = History::load(&path, 1000).unwrap();
+            let history = History::load(&path).unwrap();
             history.append(&prompt).unwrap();
             let mut wanted = history.prompts().to_vec();
             if let Some(prompt) = clean(&prompt) {

@@ -256,7 +256,7 @@ impl fmt::Display for Chord {
 
 /// What a key types, if it types: a character without Ctrl and Alt.
 #[must_use]
-pub fn text(key: &KeyEvent) -> Option<String> {
+pub(crate) fn text(key: &KeyEvent) -> Option<String> {
     match key.code {
         KeyCode::Char(typed) if key.kind != KeyEventKind::Release && !typed.is_control() => {
             is_text(key.modifiers, cfg!(windows)).then(|| typed.to_string())

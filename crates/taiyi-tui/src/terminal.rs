@@ -27,7 +27,7 @@ use ratatui::{Frame, Terminal};
 /// Standard input and output are the terminal meanwhile, even if they are pipes: what is written to
 /// [`std::io::stdout`] after [`Screen::leave`] goes where it went before. Panics of other threads are only
 /// logged, for they are somebody else's to deal with, and nobody could read them here.
-pub struct Screen {
+pub(crate) struct Screen {
     terminal: Terminal<CrosstermBackend<Output>>,
     before: Arc<Before>,
     hook: Option<HookBefore>,
@@ -38,7 +38,7 @@ impl Screen {
     ///
     /// # Errors
     /// If there is no terminal, or if it refuses.
-    pub fn enter() -> io::Result<Self> {
+    pub(crate) fn enter() -> io::Result<Self> {
         let before = Arc::new(Before {
             is_up: AtomicBool::new(true),
             streams: streams::Streams::replace_by_terminal()?,
@@ -65,7 +65,7 @@ impl Screen {
     ///
     /// # Errors
     /// If the terminal cannot be written to.
-    pub fn draw(&mut self, render: impl FnOnce(&mut Frame<'_>)) -> io::Result<()> {
+    pub(crate) fn draw(&mut self, render: impl FnOnce(&mut Frame<'_>)) -> io::Result<()> {
         queue!(self.terminal.backend_mut(), BeginSynchronizedUpdate)?;
         let drawn = self.terminal.draw(render).map(drop);
         let ended = execute!(self.terminal.backend_mut(), EndSynchronizedUpdate);
@@ -76,7 +76,7 @@ impl Screen {
     ///
     /// # Errors
     /// If the terminal does not tell.
-    pub fn size(&self) -> io::Result<Size> {
+    pub(crate) fn size(&self) -> io::Result<Size> {
         self.terminal.size()
     }
 
@@ -84,7 +84,7 @@ impl Screen {
     ///
     /// # Errors
     /// If the terminal cannot be written to.
-    pub fn clear(&mut self) -> io::Result<()> {
+    pub(crate) fn clear(&mut self) -> io::Result<()> {
         // Unlike its own way to clear, this one does not ask the terminal where the cursor is, which would
         // wait for an answer among the keys.
         let area = Rect::from(self.terminal.size()?);
@@ -97,7 +97,7 @@ impl Screen {
     ///
     /// # Errors
     /// If the terminal cannot be written to.
-    pub fn copy(&mut self, text: &str, is_tmux: bool) -> io::Result<()> {
+    pub(crate) fn copy(&mut self, text: &str, is_tmux: bool) -> io::Result<()> {
         let output = self.terminal.backend_mut();
         output.write_all(copying(text, is_tmux).as_bytes())?;
         Write::flush(output)
@@ -107,7 +107,7 @@ impl Screen {
     ///
     /// # Errors
     /// If the terminal cannot be written to; what can be undone is undone nevertheless.
-    pub fn leave(mut self) -> io::Result<()> {
+    pub(crate) fn leave(mut self) -> io::Result<()> {
         self.undo()
     }
 
