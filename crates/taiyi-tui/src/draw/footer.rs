@@ -55,7 +55,7 @@ fn commands(state: &State) -> Vec<(Command, String)> {
     let named = |command, does: &str| (command, does.to_owned());
     match &state.overlay {
         Some(Overlay::Help { .. }) => {
-            return vec![named(Command::Cancel, "close"), named(Command::PageDown, "on")];
+            return vec![named(Command::Cancel, "close"), named(Command::PageDown, "scroll")];
         }
         Some(Overlay::History(list)) => {
             let mut commands = vec![named(Command::Cancel, "close")];

@@ -14,7 +14,8 @@ use crate::text;
 const EDGE_FROM: Size = Size::new(30, 10);
 /// A strip of what is below, narrower than this on each side, would only look untidy.
 const STRIP_COLUMNS: u16 = 4;
-const HELP_COLUMNS: u16 = 104;
+/// Enough for the keys in two columns.
+const HELP_COLUMNS: u16 = 108;
 const HISTORY_COLUMNS: u16 = 72;
 const HISTORY_ROWS: u16 = 16;
 const SIGN: &str = "❯ ";
