@@ -1,10 +1,13 @@
 //! The config file: `config.toml` in the platform's config folder, or where `TAIYI_CONFIG` says.
 
+use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
+use taiyi_tui::Images;
 
 use crate::flags::When;
 
@@ -20,6 +23,44 @@ pub(crate) struct Config {
     pub(crate) hidden: bool,
     pub(crate) follow_links: bool,
     pub(crate) max_megapixels: Option<u64>,
+    pub(crate) tui: TuiConfig,
+}
+
+/// The table `[tui]`; `docs/TERMINAL.md` describes it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct TuiConfig {
+    /// How many pictures an answer has, at most.
+    pub(crate) results: usize,
+    /// How pictures are put on the terminal.
+    #[serde(deserialize_with = "images")]
+    pub(crate) images: Images,
+    /// Program and arguments that open a picture; empty for the system's choice.
+    pub(crate) viewer: Vec<String>,
+    /// Key → command.
+    pub(crate) keys: BTreeMap<String, String>,
+    /// Part → colours.
+    pub(crate) theme: BTreeMap<String, String>,
+}
+
+impl Default for TuiConfig {
+    fn default() -> Self {
+        Self {
+            results: 500,
+            images: Images::default(),
+            viewer: Vec::new(),
+            keys: BTreeMap::new(),
+            theme: BTreeMap::new(),
+        }
+    }
+}
+
+fn images<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Images, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    Images::from_name(&name).ok_or_else(|| {
+        let known: Vec<_> = Images::NAMES.iter().map(|(_, name)| *name).collect();
+        D::Error::custom(format!("images = {name:?} is not known: choose one of {}", known.join(", ")))
+    })
 }
 
 impl Config {

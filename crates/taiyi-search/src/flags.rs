@@ -6,14 +6,15 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Search your own pictures with Chinese sentences, on your own machine.
 ///
-/// `taiyi-search demo` shows what it is. Then `taiyi-search index ./photos`, then `taiyi-search query 两只老虎`.
+/// `taiyi-search demo` shows what it is. Then `taiyi-search index ./photos`, then `taiyi-search`: type 两只老虎
+/// and see the pictures. In scripts: `taiyi-search query 两只老虎`.
 #[derive(Debug, Parser)]
-#[command(name = "taiyi-search", version, propagate_version = true, arg_required_else_help = true)]
+#[command(name = "taiyi-search", version, propagate_version = true)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: GlobalFlags,
     #[command(subcommand)]
-    pub(crate) command: Command,
+    pub(crate) command: Option<Command>,
 }
 
 #[derive(Args, Debug)]
@@ -56,6 +57,8 @@ pub(crate) enum Command {
     Demo(DemoFlags),
     /// Make or renew the index of folders and files
     Index(IndexFlags),
+    /// Search as you type, and see the pictures; also without any command
+    Tui(TuiFlags),
     /// Find pictures by a sentence, by a picture, or by a sum of both
     Query(QueryFlags),
     /// Print the vectors of texts and pictures
@@ -204,6 +207,18 @@ pub(crate) enum HitFormat {
     Tsv,
     /// One JSON object a prompt, each on its own line
     Json,
+}
+
+/// Search as you type, and see the pictures.
+///
+/// F1 shows the keys. Tab marks pictures; on leaving, the marked paths go to standard output, so
+/// `taiyi-search tui | xargs -d '\n' cp -t chosen/` works. Keys, colours and more are set in the table [tui] of
+/// the config file. What happens is logged to tui.log in the cache folder, more of it with -v.
+#[derive(Args, Debug, Default)]
+pub(crate) struct TuiFlags {
+    /// End marked paths with NUL instead of a newline, for xargs -0
+    #[arg(short = '0', long = "null")]
+    pub(crate) null: bool,
 }
 
 /// Print the vectors of texts and pictures.

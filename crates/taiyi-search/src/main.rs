@@ -17,10 +17,10 @@ mod settings;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
 
 use crate::exit::Exit;
-use crate::flags::{Cli, Command};
+use crate::flags::{Cli, Command, TuiFlags};
 use crate::settings::Settings;
 
 fn main() -> ExitCode {
@@ -31,7 +31,16 @@ fn main() -> ExitCode {
 fn run(cli: &Cli) -> anyhow::Result<Exit> {
     let settings = Settings::new(&cli.global)?;
     logging::init(&settings);
-    match &cli.command {
+    let Some(command) = &cli.command else {
+        // Alone on a terminal it is the interface; anywhere else, nobody would see it.
+        if commands::tui::has_terminal() {
+            return commands::tui::run(&settings, &TuiFlags::default());
+        }
+        Cli::command().print_help()?;
+        return Ok(Exit::Failure);
+    };
+    match command {
+        Command::Tui(flags) => commands::tui::run(&settings, flags),
         Command::Demo(flags) => commands::demo::run(&settings, flags),
         Command::Index(flags) => commands::index::run(&settings, flags),
         Command::Query(flags) => commands::query::run(&settings, flags),

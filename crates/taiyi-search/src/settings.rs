@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, anyhow, bail};
 use directories::ProjectDirs;
 
-use crate::config::Config;
+use crate::config::{Config, TuiConfig};
 use crate::flags::{GlobalFlags, When};
 
 /// What every command may rely on.
@@ -31,6 +31,9 @@ pub(crate) struct Settings {
     pub(crate) hidden: bool,
     pub(crate) follow_links: bool,
     pub(crate) max_megapixels: u64,
+    /// Whether colours were turned off.
+    pub(crate) is_colourless: bool,
+    pub(crate) tui: TuiConfig,
 }
 
 impl Settings {
@@ -75,6 +78,8 @@ impl Settings {
             hidden: config.hidden,
             follow_links: config.follow_links,
             max_megapixels: config.max_megapixels.unwrap_or(200),
+            is_colourless: choice == anstream::ColorChoice::Never,
+            tui: config.tui,
         })
     }
 

@@ -78,7 +78,8 @@ impl Layout {
         };
         let wanted = if has_details { DETAIL_ROWS } else { CAPTION_ROWS };
         // The picture keeps at least half, unless there is no room for one at all.
-        let caption_rows = if side.height < 6 { side.height } else { wanted.min(side.height / 2).max(CAPTION_ROWS) };
+        let caption_rows =
+            if side.height < 6 { side.height } else { wanted.min(side.height / 2).max(CAPTION_ROWS) };
         let picture_rows = side.height - caption_rows;
         let preview = Rect { height: picture_rows, ..side };
         let caption = Rect { y: side.y + picture_rows, height: caption_rows, ..side };

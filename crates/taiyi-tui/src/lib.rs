@@ -7,16 +7,24 @@
 
 #![forbid(unsafe_code)]
 
-pub mod action;
-pub mod draw;
-pub mod editor;
-pub mod gallery;
-pub mod graphics;
-pub mod history;
-pub mod keymap;
-pub mod layout;
-pub mod state;
-pub mod terminal;
+mod action;
+mod app;
+mod draw;
+mod editor;
+mod gallery;
+mod graphics;
+mod history;
+mod keymap;
+mod layout;
+mod state;
+mod terminal;
 mod text;
-pub mod theme;
-pub mod worker;
+mod theme;
+mod viewer;
+mod worker;
+
+pub use app::{Options, TuiError, run};
+pub use graphics::{Images, Surroundings};
+pub use keymap::{Keymap, KeymapError};
+pub use theme::{Theme, ThemeError};
+pub use worker::Towers;

@@ -8,4 +8,5 @@ pub(crate) mod index;
 pub(crate) mod query;
 pub(crate) mod remove;
 pub(crate) mod status;
+pub(crate) mod tui;
 pub(crate) mod verify;

@@ -140,6 +140,12 @@ impl State {
         self.is_busy
     }
 
+    /// Whether what is typed is not answered yet.
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        self.is_busy || self.search_at.is_some()
+    }
+
     /// What to say below the prompt.
     #[must_use]
     pub fn message(&self) -> Option<&Message> {
@@ -356,7 +362,8 @@ impl State {
 
     fn look_for_similar(&mut self, now: Instant) -> Vec<Effect> {
         let Some(picture) = self.results.selection().map(|entry| &entry.picture) else { return Vec::new() };
-        let name = picture.path.file_name().unwrap_or(picture.path.as_os_str()).to_string_lossy().into_owned();
+        let name =
+            picture.path.file_name().unwrap_or(picture.path.as_os_str()).to_string_lossy().into_owned();
         let similar = Similar { content: picture.content, name };
         let mut effects = self.remember();
         self.similar = Some(similar);
@@ -409,7 +416,8 @@ impl State {
         if place >= self.results.entries().len() {
             return Vec::new();
         }
-        let is_second = self.last_click.is_some_and(|(at, where_)| where_ == place && now - at <= DOUBLE_CLICK);
+        let is_second =
+            self.last_click.is_some_and(|(at, where_)| where_ == place && now - at <= DOUBLE_CLICK);
         self.last_click = Some((now, place));
         self.results.select(place, &layout);
         if is_second { self.with_selection(|path| Effect::Open(path)) } else { Vec::new() }

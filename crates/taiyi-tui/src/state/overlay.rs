@@ -90,7 +90,9 @@ impl State {
                 }
                 // Once more for the one before, as in a shell.
                 (Some(Overlay::History(_)), Command::History) => self.step(Motion::Rows(1)),
-                (Some(Overlay::History(list)), other) => list.edit(&self.history, |filter| filter.apply(other)),
+                (Some(Overlay::History(list)), other) => {
+                    list.edit(&self.history, |filter| filter.apply(other))
+                }
                 _ => {}
             },
         }

@@ -4,4 +4,4 @@ pub(crate) mod preview;
 pub mod search;
 pub(crate) mod thumbnails;
 
-pub use search::{Answer, Question, Request, Trouble};
+pub use search::{Answer, Question, Request, SearchOptions, SearchWorker, Towers, Trouble};

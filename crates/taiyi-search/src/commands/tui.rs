@@ -1,0 +1,131 @@
+//! `tui`: the terminal interface over an index.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::{Context as _, bail};
+use jiff::tz::TimeZone;
+use taiyi_core::{ImageEncoder, ModelId, TextEncoder};
+use taiyi_image::Limits;
+use taiyi_model::TowerOptions;
+use taiyi_tui::{Keymap, Options, Surroundings, Theme, Towers};
+
+use crate::exit::{self, Exit};
+use crate::flags::TuiFlags;
+use crate::models::{self, Model};
+use crate::settings::Settings;
+use crate::{interrupt, logging};
+
+pub(crate) fn run(settings: &Settings, flags: &TuiFlags) -> anyhow::Result<Exit> {
+    if !has_terminal() {
+        bail!("the terminal interface needs a terminal: in a script use taiyi-search query 两只老虎");
+    }
+    open(settings, flags, None)
+}
+
+/// Whether somebody sits at a terminal. Standard output may be a pipe: marked paths go there.
+pub(crate) fn has_terminal() -> bool {
+    std::io::stdin().is_terminal() && (std::io::stdout().is_terminal() || std::io::stderr().is_terminal())
+}
+
+/// Runs the interface. `hint` is shown while nothing else is to be said.
+pub(crate) fn open(settings: &Settings, flags: &TuiFlags, hint: Option<&str>) -> anyhow::Result<Exit> {
+    let tui = &settings.tui;
+    let keymap = Keymap::with_overrides(&tui.keys).context("[tui.keys] in the config file")?;
+    let theme = if has_no_color(settings) {
+        Theme::plain()
+    } else {
+        Theme::with_overrides(&tui.theme).context("[tui.theme] in the config file")?
+    };
+    let options = Options {
+        index_dir: settings.index_dir.clone(),
+        results: tui.results,
+        limits: Limits { max_pixels: settings.max_megapixels.saturating_mul(1_000_000), ..Limits::default() },
+        threads: settings.threads,
+        zone: TimeZone::system(),
+        home: directories::BaseDirs::new().map(|dirs| dirs.home_dir().to_path_buf()),
+        thumbnails_dir: Some(settings.cache_dir.join("thumbnails")),
+        history: Some(settings.data_dir.join("prompts.txt")),
+        keymap,
+        theme,
+        images: tui.images,
+        terminal: Surroundings { is_tmux: is_tmux(), is_remote: is_set("SSH_CONNECTION") },
+        viewer: tui.viewer.clone(),
+        hint: hint.map(str::to_owned),
+    };
+    let stop = interrupt::cancel_flag();
+    // From here on the screen belongs to the interface.
+    let log = settings.cache_dir.join("tui.log");
+    let log = logging::to_file(&log).with_context(|| format!("cannot write the log {}", log.display()))?;
+    interrupt::be_quiet(true);
+    let left = taiyi_tui::run(options, Arc::new(TowersOfIndex::new(settings)), &stop);
+    interrupt::be_quiet(false);
+    drop(log);
+    let marks = left?;
+    write_marks(&marks, flags.null)?;
+    Ok(if stop.load(Ordering::Relaxed) { Exit::Interrupted } else { Exit::Success })
+}
+
+fn write_marks(marks: &[PathBuf], nul: bool) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    for path in marks {
+        // The very bytes of the path, so that what reads them finds the file.
+        out.write_all(path.as_os_str().as_encoded_bytes())?;
+        out.write_all(if nul { b"\0" } else { b"\n" })?;
+    }
+    Ok(out.flush()?)
+}
+
+/// <https://no-color.org>: set and not empty.
+fn has_no_color(settings: &Settings) -> bool {
+    settings.is_colourless || is_set("NO_COLOR")
+}
+
+fn is_tmux() -> bool {
+    is_set("TMUX")
+        || std::env::var("TERM").is_ok_and(|term| term.starts_with("tmux") || term.starts_with("screen"))
+}
+
+fn is_set(variable: &str) -> bool {
+    std::env::var_os(variable).is_some_and(|value| !value.is_empty())
+}
+
+/// The towers of the index's own model, or of the one asked for if that is the same.
+struct TowersOfIndex {
+    settings: Settings,
+    /// Opened once for both towers.
+    model: Mutex<Option<Arc<Model>>>,
+}
+
+impl TowersOfIndex {
+    fn new(settings: &Settings) -> Self {
+        Self { settings: settings.clone(), model: Mutex::default() }
+    }
+
+    fn model(&self, of_index: &ModelId) -> anyhow::Result<Arc<Model>> {
+        let mut known = self.model.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(model) = known.as_ref().filter(|model| model.id.is_same_model(of_index)) {
+            return Ok(Arc::clone(model));
+        }
+        let model = Arc::new(models::open_for_index(&self.settings, of_index)?);
+        Ok(Arc::clone(known.insert(model)))
+    }
+
+    fn options(&self) -> TowerOptions {
+        TowerOptions { threads: self.settings.threads }
+    }
+}
+
+impl Towers for TowersOfIndex {
+    fn text(&self, model: &ModelId) -> Result<Arc<dyn TextEncoder>, String> {
+        let load = || anyhow::Ok(self.model(model)?.folder.text_tower(&self.options())?);
+        load().map(|tower| Arc::new(tower) as Arc<dyn TextEncoder>).map_err(|e| exit::one_line(&e))
+    }
+
+    fn image(&self, model: &ModelId) -> Result<Arc<dyn ImageEncoder>, String> {
+        let load = || anyhow::Ok(self.model(model)?.folder.image_tower(&self.options())?);
+        load().map(|tower| Arc::new(tower) as Arc<dyn ImageEncoder>).map_err(|e| exit::one_line(&e))
+    }
+}
