@@ -66,12 +66,14 @@ fn found(width: u16, height: u16, prompt: &str, entries: Arc<[Entry]>) -> State 
         state.apply(Action::Insert(prompt.to_owned()), now);
     }
     let effects = state.apply(Action::Tick, now + Duration::from_secs(1));
-    for effect in effects {
-        if let Effect::Search(request) = effect {
-            let found = Ok(Arc::clone(&entries));
-            let answer = Answer { generation: request.generation, found, is_cut: false, total: 100_000 };
-            state.apply(Action::Answered(Box::new(answer)), now);
-        }
+    let asked = effects.into_iter().find_map(|effect| match effect {
+        Effect::Search(request) => Some(request.generation),
+        _ => None,
+    });
+    // A prompt with a mistake asks for nothing.
+    if let Some(generation) = asked {
+        let answer = Answer { generation, found: Ok(entries), is_cut: false, total: 100_000 };
+        state.apply(Action::Answered(Box::new(answer)), now);
     }
     state
 }
