@@ -78,12 +78,12 @@ pub(crate) enum Command {
 
 /// Try it at once: a small model and 300 drawn pictures are part of the program.
 ///
-/// Writes the pictures into the cache folder, indexes them there and asks a few prompts, or those given.
-/// The model knows drawn scenes of emoji and nothing else. Your own index is not touched; --index and
-/// --model mean nothing here.
+/// Writes the pictures into the cache folder and indexes them there. Then, on a terminal, you search in them
+/// as with `tui`; elsewhere, or with prompts, it prints what it finds. The model knows drawn scenes of emoji and
+/// nothing else. Your own index is not touched; --index and --model mean nothing here.
 #[derive(Args, Debug)]
 pub(crate) struct DemoFlags {
-    /// What to look for [default: 两只老虎 and a few more]
+    /// What to look for [default: on a terminal, whatever you type; elsewhere 两只老虎 and a few more]
     #[arg(value_name = "PROMPT")]
     pub(crate) prompts: Vec<String>,
     /// How many hits a prompt, at most

@@ -4,7 +4,7 @@ use crate::worker::{Answer, Trouble};
 
 /// Everything that changes the [`State`](crate::state::State).
 #[derive(Clone, Debug)]
-pub enum Action {
+pub(crate) enum Action {
     /// A key that means something.
     Command(Command),
     /// Text typed or pasted, input methods included.
@@ -41,7 +41,7 @@ pub enum Action {
 
 /// What a key can be bound to. Names as in the config file are in [`Command::NAMES`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Command {
+pub(crate) enum Command {
     /// One picture or row up.
     Up,
     /// One picture or row down.
@@ -108,7 +108,7 @@ pub enum Command {
 
 impl Command {
     /// Every command with its name in the config file and a few words for the help, in the order of the help.
-    pub const NAMES: &'static [(Command, &'static str, &'static str)] = &[
+    pub(crate) const NAMES: &'static [(Command, &'static str, &'static str)] = &[
         (Command::Up, "up", "one up"),
         (Command::Down, "down", "one down"),
         (Command::Left, "left", "in the grid: one left"),
@@ -144,14 +144,14 @@ impl Command {
 
     /// The command of this name in the config file.
     #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
         Self::NAMES.iter().find(|(_, known, _)| *known == name).map(|(command, ..)| *command)
     }
 }
 
 /// What the state wants done outside itself.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Effect {
+pub(crate) enum Effect {
     /// Ask the search worker; only the newest request counts.
     Search(crate::worker::Request),
     /// Look whether another index has been published.

@@ -115,7 +115,7 @@ pub fn run(options: Options, towers: Arc<dyn Towers>, stop: &AtomicBool) -> Resu
     };
     let gallery = match graphics {
         Some(graphics) => Gallery::new(graphics, gallery_options, Box::new(notify)),
-        None => Gallery::still(),
+        None => Gallery::off(),
     };
     let search_options = SearchOptions {
         index_dir: options.index_dir.clone(),
@@ -251,9 +251,11 @@ impl App {
             match effect {
                 Effect::Search(request) => self.search.ask(request),
                 Effect::CheckIndex => self.search.check_index(),
-                Effect::Open(path) => self.outside("opened", path.clone(), viewer::open(&self.viewer, &path)),
+                Effect::Open(path) => {
+                    self.outside("opened", path.clone(), viewer::open(&self.viewer, &path));
+                }
                 Effect::Reveal(path) => {
-                    self.outside("opened the folder of", path.clone(), viewer::reveal(&path))
+                    self.outside("opened the folder of", path.clone(), viewer::reveal(&path));
                 }
                 Effect::Copy(text) => {
                     self.screen.copy(&text, self.is_tmux)?;

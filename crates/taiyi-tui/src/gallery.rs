@@ -59,6 +59,8 @@ pub(crate) struct Gallery {
     wishes: Vec<Wish>,
     failure_rest: Duration,
     pool: Option<Pool>,
+    /// No pictures are wanted.
+    is_off: bool,
     #[cfg(test)]
     fixed: std::collections::HashMap<PathBuf, Result<[u8; 3], String>>,
 }
@@ -107,9 +109,15 @@ impl Gallery {
             wishes: Vec::new(),
             failure_rest: FAILURE_REST,
             pool: None,
+            is_off: false,
             #[cfg(test)]
             fixed: std::collections::HashMap::new(),
         }
+    }
+
+    /// A gallery for those who want no pictures.
+    pub(crate) fn off() -> Self {
+        Self { is_off: true, ..Self::still() }
     }
 
     /// A new frame is about to be drawn.
@@ -123,6 +131,9 @@ impl Gallery {
     pub(crate) fn look(&mut self, path: &Path, cells: Size) -> Look<'_> {
         if cells.width == 0 || cells.height == 0 {
             return Look::Waiting;
+        }
+        if self.is_off {
+            return Look::Failed("pictures are turned off in the config file");
         }
         let mut wish = Wish { path: path.into(), cells };
         #[cfg(test)]

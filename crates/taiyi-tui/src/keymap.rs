@@ -316,7 +316,7 @@ impl Keymap {
 
     /// What a key does, if it is bound. Shift does not matter unless it was bound.
     #[must_use]
-    pub fn command(&self, key: &KeyEvent) -> Option<Command> {
+    pub(crate) fn command(&self, key: &KeyEvent) -> Option<Command> {
         let chord = Chord::of(key)?;
         let without_shift = Chord { modifiers: chord.modifiers - KeyModifiers::SHIFT, ..chord };
         self.bound_to(chord).or_else(|| self.bound_to(without_shift))
@@ -328,12 +328,12 @@ impl Keymap {
 
     /// The key shown for a command, as `Ctrl-g`; `None` if nothing is bound to it.
     #[must_use]
-    pub fn label(&self, command: Command) -> Option<String> {
+    pub(crate) fn label(&self, command: Command) -> Option<String> {
         self.labels(command).next()
     }
 
     /// All keys bound to a command, as shown.
-    pub fn labels(&self, command: Command) -> impl Iterator<Item = String> {
+    pub(crate) fn labels(&self, command: Command) -> impl Iterator<Item = String> {
         self.bindings.iter().filter(move |(_, bound)| *bound == command).map(|(chord, _)| chord.to_string())
     }
 }

@@ -18,7 +18,7 @@ const DETAIL_ROWS: u16 = 11;
 
 /// How the results are shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum View {
+pub(crate) enum View {
     /// A line a picture.
     #[default]
     List,
@@ -28,31 +28,31 @@ pub enum View {
 
 /// The parts of the screen. A part without room has a height of 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Layout {
+pub(crate) struct Layout {
     /// The prompt line.
-    pub prompt: Rect,
+    pub(crate) prompt: Rect,
     /// What is wrong, what was done; else a rule.
-    pub notice: Rect,
+    pub(crate) notice: Rect,
     /// List or grid.
-    pub results: Rect,
+    pub(crate) results: Rect,
     /// The selected picture, large.
-    pub preview: Rect,
+    pub(crate) preview: Rect,
     /// Its name and facts.
-    pub caption: Rect,
+    pub(crate) caption: Rect,
     /// The keys that apply now.
-    pub footer: Rect,
+    pub(crate) footer: Rect,
     /// Pictures in a row of results.
-    pub columns: usize,
+    pub(crate) columns: usize,
     /// Rows of results that can be seen; at least 1.
-    pub rows: usize,
+    pub(crate) rows: usize,
     /// Size of one picture among the results: a line, or a tile.
-    pub tile: Size,
+    pub(crate) tile: Size,
 }
 
 impl Layout {
     /// Divides a screen.
     #[must_use]
-    pub fn new(screen: Size, view: View, has_details: bool) -> Self {
+    pub(crate) fn new(screen: Size, view: View, has_details: bool) -> Self {
         let Size { width, height } = screen;
         let line = |y: u16, shown: bool| Rect::new(0, y.min(height), width, u16::from(shown && y < height));
         let has_notice = height >= 4;
@@ -110,7 +110,7 @@ impl Layout {
 
     /// Which of the results seen is drawn at a cell, counted from the first one seen.
     #[must_use]
-    pub fn place_at(&self, cell: Position) -> Option<usize> {
+    pub(crate) fn place_at(&self, cell: Position) -> Option<usize> {
         if !self.results.contains(cell) || self.tile.width == 0 || self.tile.height == 0 {
             return None;
         }
@@ -121,7 +121,7 @@ impl Layout {
 
     /// Where a result is drawn, counted from the first one seen; `None` below the lower edge.
     #[must_use]
-    pub fn area_of(&self, place: usize) -> Option<Rect> {
+    pub(crate) fn area_of(&self, place: usize) -> Option<Rect> {
         let (row, column) = (place / self.columns, place % self.columns);
         let x = self.results.x + u16::try_from(column).ok()? * self.tile.width;
         let y = u16::try_from(row).ok()?.checked_mul(self.tile.height)?.checked_add(self.results.y)?;

@@ -79,21 +79,21 @@ fn names<T>(table: &[(&str, T)]) -> String {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Theme {
     /// Plain text.
-    pub text: Style,
+    pub(crate) text: Style,
     /// Less important text: facts, rules, the footer.
-    pub faint: Style,
+    pub(crate) faint: Style,
     /// Names of keys, the sign before the prompt.
-    pub accent: Style,
+    pub(crate) accent: Style,
     /// The selected picture.
-    pub selected: Style,
+    pub(crate) selected: Style,
     /// The sign of a marked picture.
-    pub mark: Style,
+    pub(crate) mark: Style,
     /// Scores.
-    pub score: Style,
+    pub(crate) score: Style,
     /// Mistakes and failures.
-    pub failure: Style,
+    pub(crate) failure: Style,
     /// Help and history.
-    pub overlay: Style,
+    pub(crate) overlay: Style,
 }
 
 /// Of the terminal's own colours only those that can be read on a dark background as well as on a light one.

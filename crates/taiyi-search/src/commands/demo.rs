@@ -1,7 +1,7 @@
 //! `demo`: the whole product in seconds and offline, with the model and the pictures inside the program.
 
 use std::fs::{self, File, TryLockError};
-use std::io::ErrorKind;
+use std::io::{ErrorKind, IsTerminal as _};
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
@@ -9,9 +9,9 @@ use taiyi_indexer::absolute_even_if_gone;
 use taiyi_model::{DEFAULT_MODEL, DEMO_MODEL};
 use taiyi_store::{Snapshot, StoreError};
 
-use crate::commands::query;
+use crate::commands::{query, tui};
 use crate::exit::{self, Exit};
-use crate::flags::{DemoFlags, HitFormat, QueryFlags, SummaryFormat};
+use crate::flags::{DemoFlags, HitFormat, QueryFlags, SummaryFormat, TuiFlags};
 use crate::interrupt;
 use crate::models::{self, Model};
 use crate::output::text::{count, show_path};
@@ -23,6 +23,9 @@ mod collection;
 
 /// What is asked when nothing is.
 const PROMPTS: [&str; 4] = ["两只老虎", "三辆汽车", "雪地里的企鹅", "森林里的猫"];
+
+/// What the interface says while there is nothing else to say.
+const HINT: &str = "the demo knows drawn scenes of emoji only: 三辆汽车, 雪地里的企鹅, 森林里的猫 …";
 
 pub(crate) fn run(settings: &Settings, flags: &DemoFlags) -> anyhow::Result<Exit> {
     // Before the pictures are embedded, not after it.
@@ -58,6 +61,30 @@ pub(crate) fn run(settings: &Settings, flags: &DemoFlags) -> anyhow::Result<Exit
             return Ok(exit);
         }
     }
+    let exit = if is_interactive(flags) {
+        tui::open(&settings, &TuiFlags::default(), Some(HINT))?
+    } else {
+        print_answers(&settings, flags)?
+    };
+    if tells && exit != Exit::Failure {
+        exit::note("\nAsk it something else: taiyi-search demo 四只猫");
+        if let Some(model) = taiyi_model::known_models().iter().find(|model| model.name == DEFAULT_MODEL) {
+            exit::note(&format!(
+                "For your own photos get the real model: {}. Then: taiyi-search index ./photos",
+                taiyi_model::how_to_get(model, &settings.models_dir)
+            ));
+        }
+    }
+    Ok(exit)
+}
+
+/// Whether somebody is there who would rather ask than be told.
+fn is_interactive(flags: &DemoFlags) -> bool {
+    let is_terminal = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
+    flags.prompts.is_empty() && flags.format == SummaryFormat::Text && is_terminal
+}
+
+fn print_answers(settings: &Settings, flags: &DemoFlags) -> anyhow::Result<Exit> {
     let prompts = match &flags.prompts {
         none if none.is_empty() => PROMPTS.map(str::to_owned).to_vec(),
         own => own.clone(),
@@ -71,17 +98,7 @@ pub(crate) fn run(settings: &Settings, flags: &DemoFlags) -> anyhow::Result<Exit
         }),
         ..QueryFlags::default()
     };
-    let exit = query::run(&settings, &query)?;
-    if tells && exit != Exit::Failure {
-        exit::note("\nAsk it something else: taiyi-search demo 四只猫");
-        if let Some(model) = taiyi_model::known_models().iter().find(|model| model.name == DEFAULT_MODEL) {
-            exit::note(&format!(
-                "For your own photos get the real model: {}. Then: taiyi-search index ./photos",
-                taiyi_model::how_to_get(model, &settings.models_dir)
-            ));
-        }
-    }
-    Ok(exit)
+    query::run(settings, &query)
 }
 
 /// Lets only one process at a time write into the demo's folder, for as long as the result lives.

@@ -19,8 +19,8 @@ use crate::editor::Editor;
 use crate::layout::{Layout, View};
 use crate::worker::{Answer, Question, Request, Trouble};
 
-pub use overlay::{HistoryList, Overlay};
-pub use results::{Entry, Motion, Results};
+pub(crate) use overlay::{HistoryList, Overlay};
+pub(crate) use results::{Entry, Motion, Results};
 
 /// So long after the last key a search begins by itself.
 const DEBOUNCE: Duration = Duration::from_millis(150);
@@ -32,44 +32,44 @@ const DOUBLE_CLICK: Duration = Duration::from_millis(400);
 
 /// A few words below the prompt.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Message {
+pub(crate) struct Message {
     /// The words.
-    pub text: String,
+    pub(crate) text: String,
     /// Whether something went wrong.
-    pub is_failure: bool,
+    pub(crate) is_failure: bool,
     until: Instant,
 }
 
 /// The indexed picture that others should resemble.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Similar {
+pub(crate) struct Similar {
     /// Which.
-    pub content: ContentHash,
+    pub(crate) content: ContentHash,
     /// Its name, for the eye.
-    pub name: String,
+    pub(crate) name: String,
 }
 
 /// All that is drawn, and all that decides what a key does.
 #[derive(Debug)]
-pub struct State {
+pub(crate) struct State {
     /// The prompt line.
-    pub prompt: Editor,
+    pub(crate) prompt: Editor,
     /// A picture that is part of the question.
-    pub similar: Option<Similar>,
+    pub(crate) similar: Option<Similar>,
     /// What was found last.
-    pub results: Results,
+    pub(crate) results: Results,
     /// Pictures in the index, once that is known.
-    pub total: Option<usize>,
+    pub(crate) total: Option<usize>,
     /// How the results are shown.
-    pub view: View,
+    pub(crate) view: View,
     /// Whether all that is known of the picture is shown.
-    pub has_details: bool,
+    pub(crate) has_details: bool,
     /// What lies on top of everything.
-    pub overlay: Option<Overlay>,
+    pub(crate) overlay: Option<Overlay>,
     /// Why the prompt cannot be searched for.
-    pub mistake: Option<String>,
+    pub(crate) mistake: Option<String>,
     /// Why nothing can be searched at all.
-    pub trouble: Option<Trouble>,
+    pub(crate) trouble: Option<Trouble>,
     /// Marked files, in the order they were marked.
     marks: Vec<PathBuf>,
     message: Option<Message>,
@@ -90,7 +90,7 @@ pub struct State {
 impl State {
     /// An empty prompt on a screen of this size. `history`: former prompts, the newest last.
     #[must_use]
-    pub fn new(screen: Size, history: Vec<String>, now: Instant) -> Self {
+    pub(crate) fn new(screen: Size, history: Vec<String>, now: Instant) -> Self {
         Self {
             prompt: Editor::default(),
             similar: None,
@@ -118,49 +118,49 @@ impl State {
 
     /// Where everything is.
     #[must_use]
-    pub fn layout(&self) -> Layout {
+    pub(crate) fn layout(&self) -> Layout {
         Layout::new(self.screen, self.view, self.has_details)
     }
 
     /// Marked files, in the order they were marked.
     #[must_use]
-    pub fn marks(&self) -> &[PathBuf] {
+    pub(crate) fn marks(&self) -> &[PathBuf] {
         &self.marks
     }
 
     /// Whether a picture is marked.
     #[must_use]
-    pub fn is_marked(&self, entry: &Entry) -> bool {
+    pub(crate) fn is_marked(&self, entry: &Entry) -> bool {
         self.marks.contains(&entry.picture.path)
     }
 
     /// Whether an answer is awaited.
     #[must_use]
-    pub fn is_busy(&self) -> bool {
+    pub(crate) fn is_busy(&self) -> bool {
         self.is_busy
     }
 
     /// Whether what is typed is not answered yet.
     #[must_use]
-    pub fn is_waiting(&self) -> bool {
+    pub(crate) fn is_waiting(&self) -> bool {
         self.is_busy || self.search_at.is_some()
     }
 
     /// What to say below the prompt.
     #[must_use]
-    pub fn message(&self) -> Option<&Message> {
+    pub(crate) fn message(&self) -> Option<&Message> {
         self.message.as_ref()
     }
 
     /// When [`Action::Tick`] is to be sent.
     #[must_use]
-    pub fn deadline(&self) -> Instant {
+    pub(crate) fn deadline(&self) -> Instant {
         let message = self.message.as_ref().map(|message| message.until);
         [self.search_at, message].into_iter().flatten().fold(self.check_at, Instant::min)
     }
 
     /// Changes the state; returns what is to be done outside.
-    pub fn apply(&mut self, action: Action, now: Instant) -> Vec<Effect> {
+    pub(crate) fn apply(&mut self, action: Action, now: Instant) -> Vec<Effect> {
         match action {
             Action::Command(command) => self.command(command, now),
             Action::Insert(text) => {
@@ -218,7 +218,7 @@ impl State {
             Command::Mark => return self.toggle_mark(),
             Command::Copy => return self.copy(),
             Command::Similar => return self.look_for_similar(now),
-            Command::Reveal => return self.with_selection(|path| Effect::Reveal(path)),
+            Command::Reveal => return self.with_selection(Effect::Reveal),
             Command::History => self.overlay = Some(Overlay::History(HistoryList::new(&self.history))),
             Command::ToggleGrid => {
                 self.view = if self.view == View::List { View::Grid } else { View::List };
@@ -323,7 +323,7 @@ impl State {
         if self.is_busy || self.mistake.is_some() {
             return Vec::new();
         }
-        self.with_selection(|path| Effect::Open(path))
+        self.with_selection(Effect::Open)
     }
 
     fn with_selection(&mut self, effect: impl FnOnce(PathBuf) -> Effect) -> Vec<Effect> {
@@ -420,6 +420,6 @@ impl State {
             self.last_click.is_some_and(|(at, where_)| where_ == place && now - at <= DOUBLE_CLICK);
         self.last_click = Some((now, place));
         self.results.select(place, &layout);
-        if is_second { self.with_selection(|path| Effect::Open(path)) } else { Vec::new() }
+        if is_second { self.with_selection(Effect::Open) } else { Vec::new() }
     }
 }

@@ -8,7 +8,7 @@ use crate::state::{Motion, State};
 
 /// What lies on top of everything else.
 #[derive(Clone, Debug)]
-pub enum Overlay {
+pub(crate) enum Overlay {
     /// The keys.
     Help {
         /// The line at the upper edge; drawing stops at the last screenful.
@@ -20,26 +20,26 @@ pub enum Overlay {
 
 /// Former prompts, the newest first, narrowed down by what is typed.
 #[derive(Clone, Debug)]
-pub struct HistoryList {
+pub(crate) struct HistoryList {
     /// What the prompts have to contain.
-    pub filter: Editor,
+    pub(crate) filter: Editor,
     /// Those that do, the newest first.
-    pub matches: Vec<String>,
+    pub(crate) matches: Vec<String>,
     /// Place of the selected one.
-    pub selected: usize,
+    pub(crate) selected: usize,
 }
 
 impl HistoryList {
     /// All of them.
     #[must_use]
-    pub fn new(history: &[String]) -> Self {
+    pub(crate) fn new(history: &[String]) -> Self {
         let mut list = Self { filter: Editor::default(), matches: Vec::new(), selected: 0 };
         list.edit(history, |_| {});
         list
     }
 
     /// Changes the filter.
-    pub fn edit(&mut self, history: &[String], change: impl FnOnce(&mut Editor)) {
+    pub(crate) fn edit(&mut self, history: &[String], change: impl FnOnce(&mut Editor)) {
         change(&mut self.filter);
         let typed = self.filter.text().trim().to_lowercase();
         self.matches = history.iter().rev().filter(|p| p.to_lowercase().contains(&typed)).cloned().collect();
@@ -91,7 +91,7 @@ impl State {
                 // Once more for the one before, as in a shell.
                 (Some(Overlay::History(_)), Command::History) => self.step(Motion::Rows(1)),
                 (Some(Overlay::History(list)), other) => {
-                    list.edit(&self.history, |filter| filter.apply(other))
+                    list.edit(&self.history, |filter| filter.apply(other));
                 }
                 _ => {}
             },

@@ -9,16 +9,16 @@ use crate::layout::Layout;
 
 /// A picture among the results.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Entry {
+pub(crate) struct Entry {
     /// How well it fits; `None` where pictures are browsed.
-    pub score: Option<Score>,
+    pub(crate) score: Option<Score>,
     /// The picture.
-    pub picture: Picture,
+    pub(crate) picture: Picture,
 }
 
 /// How to move the selection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Motion {
+pub(crate) enum Motion {
     /// So many pictures on, or back.
     Pictures(isize),
     /// So many rows on, or back.
@@ -33,10 +33,10 @@ pub enum Motion {
 
 /// The results of one question.
 #[derive(Clone, Debug)]
-pub struct Results {
+pub(crate) struct Results {
     entries: Arc<[Entry]>,
     /// Whether more pictures would fit than are here.
-    pub is_cut: bool,
+    pub(crate) is_cut: bool,
     selected: usize,
     /// The row of results at the upper edge.
     top: usize,
@@ -51,31 +51,37 @@ impl Default for Results {
 impl Results {
     /// All of them, best first.
     #[must_use]
-    pub fn entries(&self) -> &[Entry] {
+    pub(crate) fn entries(&self) -> &[Entry] {
         &self.entries
     }
 
     /// The place of the selected one, from 0.
     #[must_use]
-    pub fn selected(&self) -> usize {
+    pub(crate) fn selected(&self) -> usize {
         self.selected
     }
 
     /// The selected one.
     #[must_use]
-    pub fn selection(&self) -> Option<&Entry> {
+    pub(crate) fn selection(&self) -> Option<&Entry> {
         self.entries.get(self.selected)
     }
 
     /// Place of the first one in sight.
     #[must_use]
-    pub fn first_seen(&self, layout: &Layout) -> usize {
+    pub(crate) fn first_seen(&self, layout: &Layout) -> usize {
         self.top * layout.columns
     }
 
     /// Takes new results. `keeps_selection`: of the same question as before, so the selected picture stays
     /// selected if it is still there.
-    pub fn replace(&mut self, entries: Arc<[Entry]>, is_cut: bool, keeps_selection: bool, layout: &Layout) {
+    pub(crate) fn replace(
+        &mut self,
+        entries: Arc<[Entry]>,
+        is_cut: bool,
+        keeps_selection: bool,
+        layout: &Layout,
+    ) {
         let before = self.selection().filter(|_| keeps_selection).map(|entry| entry.picture.content);
         let kept = before.and_then(|content| entries.iter().position(|e| e.picture.content == content));
         self.entries = entries;
@@ -84,13 +90,13 @@ impl Results {
     }
 
     /// Selects by place; past the end is the last one.
-    pub fn select(&mut self, place: usize, layout: &Layout) {
+    pub(crate) fn select(&mut self, place: usize, layout: &Layout) {
         self.selected = place.min(self.entries.len().saturating_sub(1));
         self.keep_in_sight(layout);
     }
 
     /// Moves the selection.
-    pub fn step(&mut self, motion: Motion, layout: &Layout) {
+    pub(crate) fn step(&mut self, motion: Motion, layout: &Layout) {
         let columns = isize::try_from(layout.columns).unwrap_or(1);
         let screen = isize::try_from(layout.rows).unwrap_or(1).max(1).saturating_mul(columns);
         let by = match motion {
@@ -116,7 +122,7 @@ impl Results {
     }
 
     /// Scrolls as little as needed. To be called when the layout has changed, too.
-    pub fn keep_in_sight(&mut self, layout: &Layout) {
+    pub(crate) fn keep_in_sight(&mut self, layout: &Layout) {
         let row = self.selected / layout.columns;
         let rows = self.entries.len().div_ceil(layout.columns);
         self.top = self.top.clamp((row + 1).saturating_sub(layout.rows), row);

@@ -1,7 +1,8 @@
 //! Threads that work while the interface draws.
 
 pub(crate) mod preview;
-pub mod search;
+pub(crate) mod search;
 pub(crate) mod thumbnails;
 
-pub use search::{Answer, Question, Request, SearchOptions, SearchWorker, Towers, Trouble};
+pub use search::Towers;
+pub(crate) use search::{Answer, Question, Request, SearchOptions, SearchWorker, Trouble};

@@ -27,40 +27,40 @@ const KEPT_TEXTS: NonZeroUsize = NonZeroUsize::new(256).unwrap();
 
 /// What is looked for. Without terms and without a picture, the newest pictures.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Question {
+pub(crate) struct Question {
     /// The sum to embed.
-    pub terms: Vec<Term>,
+    pub(crate) terms: Vec<Term>,
     /// Which pictures may answer.
-    pub filter: Filter,
+    pub(crate) filter: Filter,
     /// An indexed picture that counts as one more term, and is left out of the answer.
-    pub similar: Option<ContentHash>,
+    pub(crate) similar: Option<ContentHash>,
 }
 
 /// A question with its number.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Request {
+pub(crate) struct Request {
     /// Grows with every request; answers to older ones are dropped.
-    pub generation: u64,
+    pub(crate) generation: u64,
     /// What is looked for.
-    pub question: Question,
+    pub(crate) question: Question,
 }
 
 /// What the worker found.
 #[derive(Clone, Debug)]
-pub struct Answer {
+pub(crate) struct Answer {
     /// That of the request.
-    pub generation: u64,
+    pub(crate) generation: u64,
     /// The pictures, best or newest first; or what is wrong with this question.
-    pub found: Result<Arc<[Entry]>, String>,
+    pub(crate) found: Result<Arc<[Entry]>, String>,
     /// Whether more pictures would fit than were asked for.
-    pub is_cut: bool,
+    pub(crate) is_cut: bool,
     /// Pictures in the index.
-    pub total: usize,
+    pub(crate) total: usize,
 }
 
 /// Why there is nothing to search in, or nothing to search with.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Trouble {
+pub(crate) enum Trouble {
     /// There is no index in this folder.
     NoIndex(PathBuf),
     /// The first run of `index` has not published anything yet.
@@ -91,19 +91,19 @@ pub trait Towers: Send + Sync {
 
 /// Where and how to search.
 #[derive(Clone, Debug)]
-pub struct SearchOptions {
+pub(crate) struct SearchOptions {
     /// Folder of the index.
-    pub index_dir: PathBuf,
+    pub(crate) index_dir: PathBuf,
     /// How many pictures an answer has, at most.
-    pub results: usize,
+    pub(crate) results: usize,
     /// Bounds for pictures in prompts.
-    pub limits: Limits,
+    pub(crate) limits: Limits,
     /// Threads of one search.
-    pub threads: NonZeroUsize,
+    pub(crate) threads: NonZeroUsize,
     /// In which zone days begin.
-    pub zone: TimeZone,
+    pub(crate) zone: TimeZone,
     /// What `~/` stands for in a picture's path.
-    pub home: Option<PathBuf>,
+    pub(crate) home: Option<PathBuf>,
 }
 
 /// What waits to be done; requests replace one another.
@@ -114,7 +114,7 @@ struct Waiting {
 }
 
 /// The other end of the worker.
-pub struct SearchWorker {
+pub(crate) struct SearchWorker {
     waiting: Arc<Mutex<Waiting>>,
     wake: Sender<()>,
 }
@@ -124,7 +124,7 @@ impl SearchWorker {
     ///
     /// # Errors
     /// When no thread can be started.
-    pub fn start(
+    pub(crate) fn start(
         options: SearchOptions,
         towers: Arc<dyn Towers>,
         tell: impl Fn(Action) + Send + 'static,
@@ -149,13 +149,13 @@ impl SearchWorker {
     }
 
     /// Asks; what was asked before and is not answered yet is forgotten.
-    pub fn ask(&self, request: Request) {
+    pub(crate) fn ask(&self, request: Request) {
         lock(&self.waiting).request = Some(request);
         let _ = self.wake.try_send(());
     }
 
     /// Lets the worker look for a newer index; it tells [`Action::IndexChanged`] if there is one.
-    pub fn check_index(&self) {
+    pub(crate) fn check_index(&self) {
         lock(&self.waiting).checks_index = true;
         let _ = self.wake.try_send(());
     }
