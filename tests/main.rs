@@ -10,6 +10,8 @@
 
 mod harness;
 mod pictures;
+#[cfg(unix)]
+mod tmux;
 
 mod answers;
 mod bad_input;
@@ -24,4 +26,6 @@ mod life;
 mod names;
 mod roots;
 mod system;
+#[cfg(unix)]
+mod terminal;
 mod together;
