@@ -67,7 +67,7 @@ fn commands(state: &State) -> Vec<(Command, String)> {
         None => {}
     }
     let mut commands = Vec::new();
-    if state.trouble.is_none() && state.results.selection().is_some() {
+    if state.selection().is_some() {
         commands.push(named(Command::Open, "open"));
         commands.push(named(Command::Mark, "mark"));
         let copies = match state.marks().len() {

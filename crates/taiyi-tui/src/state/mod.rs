@@ -128,6 +128,12 @@ impl State {
         &self.marks
     }
 
+    /// The selected picture. What lies below a trouble cannot be seen, so none of it is selected.
+    #[must_use]
+    pub(crate) fn selection(&self) -> Option<&Entry> {
+        self.results.selection().filter(|_| self.trouble.is_none())
+    }
+
     /// Whether a picture is marked.
     #[must_use]
     pub(crate) fn is_marked(&self, entry: &Entry) -> bool {
@@ -189,7 +195,7 @@ impl State {
             Action::IndexChanged => {
                 self.trouble = None;
                 // A prompt that waits will be asked soon anyway.
-                if self.search_at.is_some() { Vec::new() } else { self.search(now) }
+                if self.search_at.is_some() { Vec::new() } else { self.search() }
             }
             Action::Trouble(trouble) => {
                 self.is_busy = false;
@@ -203,7 +209,7 @@ impl State {
 
     fn command(&mut self, command: Command, now: Instant) -> Vec<Effect> {
         if self.overlay.is_some() && !matches!(command, Command::Quit | Command::Redraw) {
-            return self.command_in_overlay(command, now);
+            return self.command_in_overlay(command);
         }
         match command {
             Command::Up => self.step(Motion::Rows(-1)),
@@ -214,10 +220,10 @@ impl State {
             Command::PageDown => self.step(Motion::Screens(1)),
             Command::First => self.step(Motion::First),
             Command::Last => self.step(Motion::Last),
-            Command::Open => return self.search_or_open(now),
+            Command::Open => return self.search_or_open(),
             Command::Mark => return self.toggle_mark(),
             Command::Copy => return self.copy(),
-            Command::Similar => return self.look_for_similar(now),
+            Command::Similar => return self.look_for_similar(),
             Command::Reveal => return self.with_selection(Effect::Reveal),
             Command::History => self.overlay = Some(Overlay::History(HistoryList::new(&self.history))),
             Command::ToggleGrid => {
@@ -229,7 +235,7 @@ impl State {
                 self.results.keep_in_sight(&self.layout());
             }
             Command::Help => self.overlay = Some(Overlay::Help { top: 0 }),
-            Command::Cancel => return self.cancel(now),
+            Command::Cancel => return self.cancel(),
             Command::Quit => return self.quit(),
             Command::Redraw => return vec![Effect::Redraw],
             Command::Backspace if self.prompt.is_empty() => {
@@ -269,13 +275,13 @@ impl State {
             effects.push(Effect::CheckIndex);
         }
         if self.search_at.is_some_and(|at| at <= now) {
-            effects.extend(self.search(now));
+            effects.extend(self.search());
         }
         effects
     }
 
     /// Reads the prompt and asks for it.
-    fn search(&mut self, _now: Instant) -> Vec<Effect> {
+    fn search(&mut self) -> Vec<Effect> {
         self.search_at = None;
         let prompt = match Prompt::parse(self.prompt.text()) {
             Ok(prompt) => prompt,
@@ -283,6 +289,9 @@ impl State {
             Err(PromptError::Empty) => Prompt::default(),
             Err(mistake) => {
                 self.mistake = Some(mistake.to_string());
+                // What was asked before is not what stands there now: its answer is not awaited any more.
+                self.generation += 1;
+                self.is_busy = false;
                 return Vec::new();
             }
         };
@@ -308,14 +317,16 @@ impl State {
                 self.results.replace(entries, answer.is_cut, is_same, &self.layout());
                 self.answered.clone_from(&self.asked);
             }
-            Err(mistake) => self.mistake = Some(mistake),
+            // While the prompt is being changed, the mistake may be gone already.
+            Err(mistake) if self.search_at.is_none() => self.mistake = Some(mistake),
+            Err(_) => {}
         }
     }
 
     /// Enter: a prompt that was not asked yet is asked; after that the picture is opened.
-    fn search_or_open(&mut self, now: Instant) -> Vec<Effect> {
+    fn search_or_open(&mut self) -> Vec<Effect> {
         if self.search_at.is_some() {
-            let mut effects = self.search(now);
+            let mut effects = self.search();
             effects.extend(self.remember());
             return effects;
         }
@@ -327,7 +338,7 @@ impl State {
     }
 
     fn with_selection(&mut self, effect: impl FnOnce(PathBuf) -> Effect) -> Vec<Effect> {
-        let Some(path) = self.results.selection().map(|entry| entry.picture.path.clone()) else {
+        let Some(path) = self.selection().map(|entry| entry.picture.path.clone()) else {
             return Vec::new();
         };
         let mut effects = vec![effect(path)];
@@ -336,7 +347,7 @@ impl State {
     }
 
     fn toggle_mark(&mut self) -> Vec<Effect> {
-        let Some(path) = self.results.selection().map(|entry| entry.picture.path.clone()) else {
+        let Some(path) = self.selection().map(|entry| entry.picture.path.clone()) else {
             return Vec::new();
         };
         match self.marks.iter().position(|marked| *marked == path) {
@@ -348,7 +359,7 @@ impl State {
     }
 
     fn copy(&mut self) -> Vec<Effect> {
-        let selected = self.results.selection().map(|entry| entry.picture.path.clone());
+        let selected = self.selection().map(|entry| entry.picture.path.clone());
         let paths: Vec<PathBuf> =
             if self.marks.is_empty() { selected.into_iter().collect() } else { self.marks.clone() };
         if paths.is_empty() {
@@ -360,26 +371,26 @@ impl State {
         effects
     }
 
-    fn look_for_similar(&mut self, now: Instant) -> Vec<Effect> {
-        let Some(picture) = self.results.selection().map(|entry| &entry.picture) else { return Vec::new() };
+    fn look_for_similar(&mut self) -> Vec<Effect> {
+        let Some(picture) = self.selection().map(|entry| &entry.picture) else { return Vec::new() };
         let name =
             picture.path.file_name().unwrap_or(picture.path.as_os_str()).to_string_lossy().into_owned();
         let similar = Similar { content: picture.content, name };
         let mut effects = self.remember();
         self.similar = Some(similar);
         self.prompt = Editor::default();
-        effects.extend(self.search(now));
+        effects.extend(self.search());
         effects
     }
 
     /// Esc: clears what was typed; with nothing typed, leaves.
-    fn cancel(&mut self, now: Instant) -> Vec<Effect> {
+    fn cancel(&mut self) -> Vec<Effect> {
         if self.prompt.is_empty() && self.similar.is_none() {
             return self.quit();
         }
         self.prompt = Editor::default();
         self.similar = None;
-        self.search(now)
+        self.search()
     }
 
     fn quit(&mut self) -> Vec<Effect> {
@@ -408,6 +419,9 @@ impl State {
     fn click(&mut self, cell: Position, now: Instant) -> Vec<Effect> {
         let layout = self.layout();
         if self.overlay.take().is_some() {
+            return Vec::new();
+        }
+        if self.trouble.is_some() {
             return Vec::new();
         }
         let Some(place) = layout.place_at(cell).map(|place| self.results.first_seen(&layout) + place) else {

@@ -1,7 +1,5 @@
 //! What lies on top: the help, and former prompts to choose from.
 
-use std::time::Instant;
-
 use crate::action::{Command, Effect};
 use crate::editor::Editor;
 use crate::state::{Motion, State};
@@ -68,7 +66,7 @@ impl Overlay {
 }
 
 impl State {
-    pub(super) fn command_in_overlay(&mut self, command: Command, now: Instant) -> Vec<Effect> {
+    pub(super) fn command_in_overlay(&mut self, command: Command) -> Vec<Effect> {
         match command {
             Command::Up => self.step(Motion::Rows(-1)),
             Command::Down => self.step(Motion::Rows(1)),
@@ -85,7 +83,7 @@ impl State {
                     if let Some(text) = chosen {
                         self.prompt = Editor::with_text(&text);
                         self.similar = None;
-                        return self.search(now);
+                        return self.search();
                     }
                 }
                 // Once more for the one before, as in a shell.

@@ -273,6 +273,45 @@ fn trouble_goes_away_by_itself() {
 }
 
 #[test]
+fn what_trouble_hides_is_not_acted_on() {
+    let mut s = Session::browsing(3);
+    s.apply(Action::Trouble(Trouble::Model("not here".into())));
+    for command in [Command::Open, Command::Mark, Command::Copy, Command::Similar, Command::Reveal] {
+        assert!(s.key(command).is_empty(), "{command:?}");
+    }
+    let layout = s.state.layout();
+    for _ in 0..2 {
+        assert!(s.apply(Action::Click { column: 1, row: layout.results.y + 1 }).is_empty());
+    }
+    assert!(s.state.marks().is_empty() && s.state.results.selected() == 0);
+    s.apply(Action::IndexChanged);
+    s.answer(3);
+    assert_eq!(s.key(Command::Open), [Effect::Open(path(0))]);
+}
+
+#[test]
+fn what_was_asked_before_a_mistake_does_not_speak_for_it() {
+    let refuse = |s: &mut Session, generation| {
+        let answer = Answer { generation, found: Err("no c".into()), is_cut: false, total: 300 };
+        s.apply(Action::Answered(Box::new(answer)));
+    };
+    let mut s = Session::browsing(3);
+    s.type_text("@./c");
+    s.wait(200);
+    let old = s.state.generation;
+    s.type_text("at.jpg");
+    refuse(&mut s, old);
+    assert_eq!(s.state.mistake, None, "it was about less than what stands there now");
+    s.type_text(" +");
+    s.wait(200);
+    assert!(!s.state.is_busy() && s.state.mistake.as_deref().is_some_and(|m| m.contains('+')));
+    refuse(&mut s, old);
+    s.answer_to(old, 9);
+    assert!(s.state.mistake.as_deref().is_some_and(|m| m.contains('+')));
+    assert_eq!(s.state.results.entries().len(), 3);
+}
+
+#[test]
 fn messages_pass() {
     let mut s = Session::browsing(1);
     s.apply(Action::Failed("no viewer".into()));
