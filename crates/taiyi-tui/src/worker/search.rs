@@ -5,6 +5,7 @@ mod tests;
 
 use std::collections::HashSet;
 use std::num::NonZeroUsize;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -138,6 +139,7 @@ impl SearchWorker {
             tell: Box::new(tell),
             waiting: Arc::clone(&waiting),
             snapshot: None,
+            opened: 0,
             told: None,
             text: None,
             image: None,
@@ -182,6 +184,8 @@ struct Searcher {
     tell: Box<dyn Fn(Action) + Send>,
     waiting: Arc<Mutex<Waiting>>,
     snapshot: Option<Snapshot>,
+    /// How many snapshots there have been.
+    opened: u64,
     /// The trouble that was told last, until it is over.
     told: Option<Trouble>,
     text: Option<(ModelId, Arc<dyn TextEncoder>)>,
@@ -193,19 +197,41 @@ struct Searcher {
 impl Searcher {
     fn run(&mut self, woken: &Receiver<()>) {
         while woken.recv().is_ok() {
-            let Waiting { request, checks_index } = std::mem::take(&mut *lock(&self.waiting));
-            if let Some(request) = request {
-                self.answer(&request);
-            } else if checks_index {
-                self.check_index();
+            let waiting = std::mem::take(&mut *lock(&self.waiting));
+            let generation = waiting.request.as_ref().map(|request| request.generation);
+            if catch_unwind(AssertUnwindSafe(|| self.work(waiting))).is_err() {
+                self.start_afresh(generation);
             }
-            // The first prompt will want the tower: there is nothing better to do meanwhile.
-            if let Some(model) = self.snapshot.as_ref().map(|snapshot| snapshot.model().clone())
-                && !self.is_stale()
-                && let Err(Failed::Trouble(trouble)) = self.text_tower(&model)
-            {
-                self.tell_trouble(trouble);
-            }
+        }
+    }
+
+    /// After a panic: whoever waits for an answer is told, and no tower is used that may be half-done.
+    fn start_afresh(&mut self, generation: Option<u64>) {
+        (self.text, self.image) = (None, None);
+        self.embedded.clear();
+        if let Some(generation) = generation {
+            let found =
+                Err("the search broke off, tui.log in the cache folder says where: ask something else"
+                    .to_owned());
+            let total = self.snapshot.as_ref().map_or(0, Snapshot::len);
+            (self.tell)(Action::Answered(Box::new(Answer { generation, found, is_cut: false, total })));
+        }
+    }
+
+    fn work(&mut self, Waiting { request, checks_index }: Waiting) {
+        if let Some(request) = request {
+            self.answer(&request);
+        } else if checks_index {
+            self.check_index();
+        }
+        // The first prompt will want the tower: there is nothing better to do meanwhile.
+        if let Some(model) = self.snapshot.as_ref().map(|snapshot| snapshot.model().clone())
+            // Just tried in vain; it is tried again when the index is looked at.
+            && !matches!(self.told, Some(Trouble::Model(_)))
+            && !self.is_stale()
+            && let Err(Failed::Trouble(trouble)) = self.text_tower(&model)
+        {
+            self.tell_trouble(trouble);
         }
     }
 
@@ -221,10 +247,11 @@ impl Searcher {
     }
 
     fn check_index(&mut self) {
-        let before = self.snapshot.as_ref().map(Snapshot::generation);
+        let before = self.opened;
         match self.open() {
             Ok(snapshot) => {
-                let is_other = before != Some(snapshot.generation());
+                // Not by its number: an index made anew in the same folder counts from the start.
+                let is_other = before != self.opened;
                 // A model that was not there may be there now.
                 let was_trouble = matches!(self.told, Some(Trouble::Model(_)));
                 if is_other || (was_trouble && self.text_tower(&snapshot.model().clone()).is_ok()) {
@@ -258,6 +285,7 @@ impl Searcher {
         if snapshot.is_empty() {
             return Err(Trouble::Empty(dir.clone()));
         }
+        self.opened += 1;
         Ok(self.snapshot.insert(snapshot).clone())
     }
 

@@ -40,6 +40,7 @@ impl TextEncoder for Words {
                     let _ = self.gate.recv();
                     [1.0, 1.0, 0.0]
                 }
+                "坏" => panic!("a word that breaks the tower"),
                 _ => [0.5; 3],
             };
             Embedding::normalize(vector.to_vec()).map_err(|e| EncodeError::Model(e.to_string()))
@@ -261,6 +262,33 @@ fn an_index_that_appears_or_grows_is_noticed() {
     assert!(matches!(s.next(), Action::IndexChanged));
     s.ask("");
     assert_eq!(s.names(), ["cat", "tiger"]);
+}
+
+#[test]
+fn an_index_made_anew_in_the_same_folder_is_another() {
+    let mut s = Session::with_pictures();
+    s.ask("");
+    assert_eq!(s.names().len(), 3);
+    std::fs::remove_dir_all(s.dir.path().join("index")).unwrap();
+    s.worker.check_index();
+    assert!(s.told.recv_timeout(Duration::from_millis(200)).is_err(), "what is mapped stays good");
+    // It begins with the same generation again.
+    publish(s.dir.path(), &PICTURES[..1]);
+    s.worker.check_index();
+    assert!(matches!(s.next(), Action::IndexChanged));
+    s.ask("");
+    assert_eq!(s.names(), ["tiger"]);
+}
+
+#[test]
+fn a_panic_is_an_answer_and_the_worker_goes_on() {
+    let mut s = Session::with_pictures();
+    s.ask("坏");
+    let answer = s.answer();
+    assert_eq!((answer.generation, answer.total), (s.generation, 4));
+    assert!(answer.found.unwrap_err().contains("broke off"));
+    s.ask("老虎");
+    assert_eq!(s.names()[0], "tiger");
 }
 
 #[test]
