@@ -652,7 +652,7 @@ fn random_keys_end_in_a_clean_leave() {
     let s = Sandbox::new();
     let terminal = open_demo(&s);
     let mut random = Random(20_260_101);
-    for _ in 0..15 {
+    for _ in 0..17 {
         let keys: Vec<&str> = (0..18).map(|_| KEYS[random.below(KEYS.len() as u32) as usize]).collect();
         terminal.send_keys(&keys);
         terminal.send_text(TEXTS[random.below(TEXTS.len() as u32) as usize]);
