@@ -525,7 +525,6 @@ fn a_picture_that_is_gone_or_broken_says_why_in_its_place() {
 }
 
 #[test]
-#[ignore = "crossterm leaves out the colours of pictures, too"]
 fn no_colour_is_drawn_where_none_is_wanted() {
     if !tmux::is_there() {
         return;

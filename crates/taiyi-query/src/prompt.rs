@@ -51,9 +51,7 @@ pub enum PromptError {
     #[error("the prompt {0:?} only narrows down: say what to look for as well, e.g. 海边 {0}")]
     OnlyFilters(String),
     /// An operator or a weight with nothing behind it.
-    #[error(
-        "nothing follows {after:?} in the prompt {prompt:?}: name something, or take it as plain text with --literal"
-    )]
+    #[error("nothing follows {after:?} in the prompt {prompt:?}: name something behind it")]
     Dangling {
         /// The operator or weight.
         after: String,

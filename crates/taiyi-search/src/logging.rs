@@ -76,7 +76,8 @@ struct Line;
 impl Write for Line {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match &mut *target() {
-            Some(file) => file.write(bytes),
+            // Whoever reads it later has an editor, not a terminal.
+            Some(file) => anstream::StripStream::new(file).write(bytes),
             None => anstream::stderr().write(bytes),
         }
     }

@@ -54,6 +54,8 @@ impl Screen {
         };
         let hook = Some(HookBefore::replace(&before));
         let mut screen = Self { terminal, before, hook };
+        // NO_COLOR is the theme's affair: without colours, pictures made of characters would be bars.
+        crossterm::style::force_color_output(true);
         enable_raw_mode()?;
         let output = screen.terminal.backend_mut();
         execute!(output, EnterAlternateScreen, EnableBracketedPaste, EnableMouseCapture)?;

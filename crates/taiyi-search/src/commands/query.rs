@@ -5,7 +5,7 @@ use std::io::{BufWriter, IsTerminal as _, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use jiff::tz::TimeZone;
 use taiyi_core::{Embedding, TextEncoder as _};
 use taiyi_image::Limits;
@@ -147,7 +147,10 @@ impl Common {
         let mut prompt = match text {
             "" if !self.terms.is_empty() => Prompt::default(),
             text if self.literal => Prompt::literal(text)?,
-            text => Prompt::parse(text)?,
+            text => Prompt::parse(text).map_err(|e| match e {
+                e @ PromptError::Dangling { .. } => anyhow!("{e}, or take it as plain text with --literal"),
+                e => e.into(),
+            })?,
         };
         prompt.terms.extend(self.terms.iter().cloned());
         if prompt.terms.is_empty() {
