@@ -9,6 +9,7 @@ use lru::LruCache;
 use ratatui::layout::Size;
 use ratatui_image::protocol::Protocol;
 use taiyi_image::Limits;
+use taiyi_query::ContentHash;
 
 use crate::graphics::Graphics;
 use crate::worker::preview::{Made, Pool, Studio, Wish};
@@ -128,14 +129,14 @@ impl Gallery {
 
     /// What to draw for a picture in so many cells. Notes that it is in sight. Until it is there in this
     /// size, it is shown in a smaller one that is.
-    pub(crate) fn look(&mut self, path: &Path, cells: Size) -> Look<'_> {
+    pub(crate) fn look(&mut self, path: &Path, content: ContentHash, cells: Size) -> Look<'_> {
         if cells.width == 0 || cells.height == 0 {
             return Look::Waiting;
         }
         if self.is_off {
             return Look::Failed("pictures are turned off in the config file");
         }
-        let mut wish = Wish { path: path.into(), cells };
+        let mut wish = Wish { path: path.into(), content, cells };
         #[cfg(test)]
         self.hang_fixed(&wish);
         let is_due = match self.shelf.peek(&wish).map(|shelved| &shelved.content) {
@@ -212,12 +213,14 @@ impl Gallery {
 
     /// The largest picture of the same file that fits in the place.
     fn smaller(&self, wish: &Wish) -> Option<Wish> {
-        let fitting =
-            self.shelf.iter().filter(|(other, _)| other.path == wish.path).filter_map(|(other, shelved)| {
-                let size = shelved.content.as_ref().ok()?.size();
-                let fits = size.width <= wish.cells.width && size.height <= wish.cells.height;
-                fits.then_some((u32::from(size.width) * u32::from(size.height), other))
-            });
+        // Contents first: paths take long to compare, and most are of other pictures.
+        let is_same =
+            |(other, _): &(&Wish, &Shelved)| other.content == wish.content && other.path == wish.path;
+        let fitting = self.shelf.iter().filter(is_same).filter_map(|(other, shelved)| {
+            let size = shelved.content.as_ref().ok()?.size();
+            let fits = size.width <= wish.cells.width && size.height <= wish.cells.height;
+            fits.then_some((u32::from(size.width) * u32::from(size.height), other))
+        });
         fitting.max_by_key(|(area, _)| *area).map(|(_, other)| other.clone())
     }
 }
@@ -256,9 +259,10 @@ mod tests {
     use super::*;
 
     const CELLS: Size = Size { width: 20, height: 10 };
+    const SOME: ContentHash = ContentHash([7; 32]);
 
     fn wish(name: &str, cells: Size) -> Wish {
-        Wish { path: name.into(), cells }
+        Wish { path: name.into(), content: SOME, cells }
     }
 
     fn made(cells: Size) -> Made {
@@ -277,7 +281,7 @@ mod tests {
     /// Draws a frame with these pictures: what is there of each.
     fn frame(gallery: &mut Gallery, looks: &[(&Path, Size)]) -> Vec<String> {
         gallery.begin_frame();
-        let seen = looks.iter().map(|(path, cells)| match gallery.look(path, *cells) {
+        let seen = looks.iter().map(|(path, cells)| match gallery.look(path, SOME, *cells) {
             Look::Ready(protocol) => format!("{}×{}", protocol.size().width, protocol.size().height),
             Look::Waiting => "waiting".into(),
             Look::Failed(reason) => reason.into(),
@@ -355,6 +359,16 @@ mod tests {
         let looks = [(a, Size::new(40, 20)), (a, Size::new(10, 5)), (a, Size::new(3, 3)), (a, Size::ZERO)];
         assert_eq!(frame(&mut gallery, &looks), ["20×10", "8×4", "waiting", "waiting"]);
         assert_eq!(frame(&mut gallery, &[(Path::new("b"), CELLS)]), ["waiting"]);
+    }
+
+    #[test]
+    fn another_picture_in_the_same_file_is_not_the_old_one() {
+        let mut gallery = Gallery::still();
+        gallery.shelve(wish("a", CELLS), made(CELLS));
+        assert!(matches!(gallery.look(Path::new("a"), SOME, CELLS), Look::Ready(_)));
+        let newer = ContentHash([8; 32]);
+        assert!(matches!(gallery.look(Path::new("a"), newer, CELLS), Look::Waiting));
+        assert!(matches!(gallery.look(Path::new("a"), newer, Size::new(40, 20)), Look::Waiting));
     }
 
     #[test]

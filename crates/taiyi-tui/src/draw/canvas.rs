@@ -1,13 +1,12 @@
 //! The screen to draw on: nothing that is drawn leaves it, whatever its size.
 
-use std::path::Path;
-
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Rect, Size};
 use ratatui::style::Style;
 use ratatui::text::Line;
 use ratatui::widgets::{Clear, Widget as _};
 use ratatui_image::Image;
+use taiyi_query::Picture;
 
 use crate::gallery::{Gallery, Look};
 use crate::text;
@@ -85,13 +84,13 @@ impl<'a> Pictures<'a> {
     }
 
     /// A picture in the middle of an area, or what there is to say in its place.
-    pub(super) fn draw(&mut self, canvas: &mut Canvas<'_>, path: &Path, area: Rect) {
+    pub(super) fn draw(&mut self, canvas: &mut Canvas<'_>, picture: &Picture, area: Rect) {
         // Before the interface has heard of a new size, the area may lie off the screen.
         let is_on_screen = area.intersection(canvas.area()) == area;
         if area.is_empty() || !is_on_screen || self.covered.iter().any(|covered| covered.intersects(area)) {
             return;
         }
-        match self.gallery.look(path, area.as_size()) {
+        match self.gallery.look(&picture.path, picture.content, area.as_size()) {
             Look::Ready(picture) => {
                 let place = centred(area, picture.size());
                 canvas.widget(place, Image::new(picture));

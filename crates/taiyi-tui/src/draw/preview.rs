@@ -26,7 +26,7 @@ pub(super) fn draw(
     zone: &TimeZone,
 ) {
     let Some(entry) = state.results.selection() else { return };
-    pictures.draw(canvas, &entry.picture.path, layout.preview);
+    pictures.draw(canvas, &entry.picture, layout.preview);
     if state.has_details {
         draw_details(canvas, state, entry, layout.caption, zone);
     } else {

@@ -157,7 +157,7 @@ fn draw_tile(
     // A column of air on each side; on the left one the selected tile has its sign.
     let side = u16::from(area.width >= 4);
     let picture = Rect { x: area.x + side, width: area.width - 2 * side, height: picture_rows, ..area };
-    pictures.draw(canvas, &entry.picture.path, picture);
+    pictures.draw(canvas, &entry.picture, picture);
     if is_selected && side > 0 {
         let bar = Rect { width: 1, height: picture_rows, ..area };
         canvas.lines(bar, std::iter::repeat_n(Span::styled("▌", theme.accent), usize::from(picture_rows)));

@@ -11,6 +11,7 @@ use std::thread;
 use ratatui::layout::Size;
 use taiyi_core::RgbImage;
 use taiyi_image::{ImageError, Limits};
+use taiyi_query::ContentHash;
 
 use crate::graphics::{Graphics, Rendered};
 use crate::worker::thumbnails::{Key, Thumbnails};
@@ -29,6 +30,8 @@ const LARGE_BYTES: u64 = 64 << 20;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Wish {
     pub(crate) path: PathBuf,
+    /// What the index says is in the file: another one is another picture, though the path is the same.
+    pub(crate) content: ContentHash,
     pub(crate) cells: Size,
 }
 
@@ -228,10 +231,11 @@ mod tests {
 
     use super::*;
 
+    const SOME: ContentHash = ContentHash([7; 32]);
     const SOON: Duration = Duration::from_secs(60);
 
     fn wish(name: &str) -> Wish {
-        Wish { path: name.into(), cells: Size::new(20, 10) }
+        Wish { path: name.into(), content: SOME, cells: Size::new(20, 10) }
     }
 
     fn wishes<const N: usize>(names: [&str; N]) -> Vec<Wish> {
@@ -363,7 +367,7 @@ mod tests {
     #[test]
     fn a_copy_on_disk_is_as_good_as_the_file_until_that_changes() {
         let dir = tempfile::tempdir().unwrap();
-        let wish = Wish { path: dir.path().join("海.jpg"), cells: Size::new(40, 20) };
+        let wish = Wish { path: dir.path().join("海.jpg"), content: SOME, cells: Size::new(40, 20) };
         let studio = studio(Graphics::halfblocks(), Some(&dir.path().join("cache")));
         fs::write(&wish.path, plain(800, 600, [30, 90, 200])).unwrap();
         assert!(is_about(studio.make(&wish), [30, 90, 200]));
@@ -382,7 +386,7 @@ mod tests {
     fn a_broken_copy_heals() {
         let dir = tempfile::tempdir().unwrap();
         let cache = dir.path().join("cache");
-        let wish = Wish { path: dir.path().join("a.jpg"), cells: Size::new(40, 20) };
+        let wish = Wish { path: dir.path().join("a.jpg"), content: SOME, cells: Size::new(40, 20) };
         let studio = studio(Graphics::halfblocks(), Some(&cache));
         fs::write(&wish.path, plain(800, 600, [9, 200, 9])).unwrap();
         studio.make(&wish).map_err(|reason| panic!("{reason}")).unwrap();
@@ -400,7 +404,7 @@ mod tests {
     fn a_large_copy_serves_small_places() {
         let dir = tempfile::tempdir().unwrap();
         let cache = dir.path().join("cache");
-        let wish = Wish { path: dir.path().join("a.jpg"), cells: Size::new(60, 30) };
+        let wish = Wish { path: dir.path().join("a.jpg"), content: SOME, cells: Size::new(60, 30) };
         fs::write(&wish.path, plain(1700, 1200, [60, 60, 200])).unwrap();
         let pixels = studio(Graphics::of(ProtocolType::Sixel, (10, 20)), Some(&cache));
         assert!(pixels.make(&wish).is_ok());
@@ -412,7 +416,7 @@ mod tests {
     fn a_small_picture_is_not_copied() {
         let dir = tempfile::tempdir().unwrap();
         let cache = dir.path().join("cache");
-        let wish = Wish { path: dir.path().join("a.jpg"), cells: Size::new(40, 20) };
+        let wish = Wish { path: dir.path().join("a.jpg"), content: SOME, cells: Size::new(40, 20) };
         fs::write(&wish.path, plain(200, 100, [60, 60, 200])).unwrap();
         assert!(studio(Graphics::halfblocks(), Some(&cache)).make(&wish).is_ok());
         assert!(!cache.exists());
@@ -423,7 +427,8 @@ mod tests {
         let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../taiyi-image/tests/data");
         let studio = studio(Graphics::halfblocks(), None);
         let cells = Size::new(40, 20);
-        let make = |n| studio.make(&Wish { path: data.join(format!("orientation_{n}.jpg")), cells });
+        let make =
+            |n| studio.make(&Wish { path: data.join(format!("orientation_{n}.jpg")), content: SOME, cells });
         let (size, expected) = shown(make(1));
         for n in 2..=8 {
             let (turned_size, turned) = shown(make(n));
@@ -445,7 +450,7 @@ mod tests {
             }
             let mut studio = studio(Graphics::halfblocks(), None);
             studio.limits.max_pixels = 1000;
-            studio.make(&Wish { path, cells: Size::new(4, 2) }).err().unwrap()
+            studio.make(&Wish { path, content: SOME, cells: Size::new(4, 2) }).err().unwrap()
         };
         assert_eq!(reason_of("gone.jpg", None), "the file is gone");
         assert_eq!(reason_of("gone.jpg/too", None), "the file is gone");
