@@ -29,6 +29,8 @@ use crate::worker::{SearchOptions, SearchWorker, Towers};
 const QUEUE: usize = 256;
 /// So often the flag that asks to stop is looked at.
 const STOP_CHECK: Duration = Duration::from_millis(200);
+/// So long keys are taken in at a time.
+const BURST: Duration = Duration::from_millis(100);
 /// Pictures decoded at a time. A search in between should not have to wait for a processor.
 const PREVIEW_THREADS: usize = 2;
 /// The wheel turns by so many rows.
@@ -102,6 +104,7 @@ pub fn run(options: Options, towers: Arc<dyn Towers>, stop: &AtomicBool) -> Resu
     let screen = Screen::enter()?;
     // Asks the terminal, so it comes before anybody else reads from it.
     let graphics = Graphics::ask(options.images, options.terminal);
+    let has_pixels = graphics.as_ref().is_some_and(Graphics::has_pixels);
     let (events, inbox) = bounded(QUEUE);
     let (wake_events, search_events) = (events.clone(), events.clone());
     // A full queue is drawn from anyway, and every drawing takes what has come.
@@ -137,8 +140,19 @@ pub fn run(options: Options, towers: Arc<dyn Towers>, stop: &AtomicBool) -> Resu
     let Options { keymap, theme, zone, hint, viewer, .. } = options;
     let is_tmux = options.terminal.is_tmux;
     let surroundings = Surroundings { keymap, theme, zone, hint };
-    let app =
-        App { screen, state, gallery, search, history, surroundings, events, is_tmux, viewer, typed: None };
+    let app = App {
+        screen,
+        state,
+        gallery,
+        search,
+        history,
+        surroundings,
+        events,
+        is_tmux,
+        has_pixels,
+        viewer,
+        typed: None,
+    };
     app.run(&inbox, stop)
 }
 
@@ -151,6 +165,8 @@ struct App {
     surroundings: Surroundings,
     events: Sender<Event>,
     is_tmux: bool,
+    /// Whether the terminal draws pictures itself.
+    has_pixels: bool,
     viewer: Vec<String>,
     /// When the text changed that is not answered yet.
     typed: Option<Instant>,
@@ -170,13 +186,15 @@ impl App {
                 Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => return self.leave(),
             };
-            // A burst of keys is taken in as a whole before anything is drawn or asked.
+            // A burst of keys is taken in as a whole before anything is drawn or asked; of one without end
+            // something is seen in between.
+            let until = Instant::now() + BURST;
             while let Some(event) = next {
                 is_dirty = true;
                 if self.take(event)? {
                     return self.leave();
                 }
-                next = inbox.try_recv().ok();
+                next = if Instant::now() < until { inbox.try_recv().ok() } else { None };
             }
             if stop.load(Ordering::Relaxed) {
                 return self.leave();
@@ -237,8 +255,11 @@ impl App {
                 _ => None,
             },
             TerminalEvent::Resize(columns, rows) => {
-                // Pictures that the terminal holds itself may be anywhere now.
-                self.gallery.forget();
+                // Pictures that the terminal holds itself may be anywhere now. What is made of characters is
+                // drawn anew as all others are.
+                if self.has_pixels {
+                    self.gallery.forget();
+                }
                 Some(Action::Resize { columns, rows })
             }
             TerminalEvent::FocusGained | TerminalEvent::FocusLost => None,

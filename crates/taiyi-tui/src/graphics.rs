@@ -142,6 +142,11 @@ impl Graphics {
         }
     }
 
+    /// Whether the terminal draws pictures itself, rather than characters that look like them.
+    pub(crate) fn has_pixels(&self) -> bool {
+        self.protocol != ProtocolType::Halfblocks
+    }
+
     /// The longer side, in pixels, of a picture that fills so many cells.
     pub(crate) fn side_pixels(&self, cells: Size) -> u32 {
         let (width, height) = self.pixels(cells);
