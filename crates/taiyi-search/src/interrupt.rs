@@ -2,6 +2,11 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+/// The terminal interface gets so long to put the terminal back. One that cannot be written to any more, as
+/// after Ctrl-S or on a connection that hangs, would keep it for ever.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// While this is set the screen belongs to the terminal interface, which stops by itself and must have the
 /// time to put the terminal back.
@@ -13,7 +18,7 @@ pub(crate) fn cancel_flag() -> Arc<AtomicBool> {
     Arc::clone(CANCEL.get_or_init(install))
 }
 
-/// Whether a signal sets the flag and does nothing else.
+/// Whether a signal sets the flag and leaves the rest to the interface, as long as that is able to.
 pub(crate) fn be_quiet(is_quiet: bool) {
     IS_QUIET.store(is_quiet, Ordering::Relaxed);
 }
@@ -24,6 +29,11 @@ fn install() -> Arc<AtomicBool> {
     let installed = ctrlc::set_handler(move || {
         let is_second = set.swap(true, Ordering::Relaxed);
         if IS_QUIET.load(Ordering::Relaxed) {
+            // On a thread of its own, so nothing else waits for this.
+            std::thread::sleep(PATIENCE);
+            if IS_QUIET.load(Ordering::Relaxed) {
+                std::process::exit(130);
+            }
             return;
         }
         if is_second {

@@ -11,8 +11,14 @@ use tracing::level_filters::LevelFilter;
 
 use crate::settings::Settings;
 
-/// Where lines go instead of standard error.
-static FILE: Mutex<Option<File>> = Mutex::new(None);
+/// Where lines go now.
+static TARGET: Mutex<Target> = Mutex::new(Target::StandardError);
+
+enum Target {
+    StandardError,
+    File(File),
+    Nowhere,
+}
 
 /// A log that has grown beyond this begins anew.
 const MAX_LOG_BYTES: u64 = 1 << 20;
@@ -44,30 +50,36 @@ pub(crate) fn init(settings: &Settings) {
 }
 
 /// Lines go to the end of this file until what is returned is dropped.
-pub(crate) fn to_file(path: &Path) -> io::Result<ToFile> {
+pub(crate) fn to_file(path: &Path) -> io::Result<Elsewhere> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;
     }
-    let is_large = fs::metadata(path).is_ok_and(|file| file.len() > MAX_LOG_BYTES);
-    let mut options = OpenOptions::new();
-    options.create(true);
     // Appending, two interfaces at once do not write over one another.
-    let file = if is_large { options.write(true).truncate(true) } else { options.append(true) }.open(path)?;
-    *target() = Some(file);
-    Ok(ToFile(()))
+    let file = OpenOptions::new().create(true).append(true).open(path)?;
+    if file.metadata()?.len() > MAX_LOG_BYTES {
+        file.set_len(0)?;
+    }
+    *target() = Target::File(file);
+    Ok(Elsewhere(()))
 }
 
-/// While it lives, lines go to a file.
-pub(crate) struct ToFile(());
+/// Lines go nowhere until what is returned is dropped: there is no file for them, and no screen.
+pub(crate) fn to_nowhere() -> Elsewhere {
+    *target() = Target::Nowhere;
+    Elsewhere(())
+}
 
-impl Drop for ToFile {
+/// While it lives, lines go elsewhere than to standard error.
+pub(crate) struct Elsewhere(());
+
+impl Drop for Elsewhere {
     fn drop(&mut self) {
-        *target() = None;
+        *target() = Target::StandardError;
     }
 }
 
-fn target() -> MutexGuard<'static, Option<File>> {
-    FILE.lock().unwrap_or_else(PoisonError::into_inner)
+fn target() -> MutexGuard<'static, Target> {
+    TARGET.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Writes one line to wherever lines go now.
@@ -76,13 +88,34 @@ struct Line;
 impl Write for Line {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match &mut *target() {
-            // Whoever reads it later has an editor, not a terminal.
-            Some(file) => anstream::StripStream::new(file).write(bytes),
-            None => anstream::stderr().write(bytes),
+            // Whoever reads it later has an editor, not a terminal. A line that finds no room on the disk is
+            // lost: there is nobody to tell.
+            Target::File(file) => Ok(anstream::StripStream::new(file).write(bytes).unwrap_or(bytes.len())),
+            Target::Nowhere => Ok(bytes.len()),
+            Target::StandardError => anstream::stderr().write(bytes),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_large_log_begins_anew_and_a_small_one_goes_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("not there yet").join("tui.log");
+        drop(to_file(&path).unwrap());
+        fs::write(&path, "before\n").unwrap();
+        drop(to_file(&path).unwrap());
+        assert_eq!(fs::read_to_string(&path).unwrap(), "before\n");
+        fs::write(&path, vec![b'x'; MAX_LOG_BYTES as usize + 1]).unwrap();
+        drop(to_file(&path).unwrap());
+        assert_eq!(fs::read_to_string(&path).unwrap(), "");
+        assert!(to_file(&path.join("below a file")).is_err());
     }
 }

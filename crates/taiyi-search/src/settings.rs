@@ -34,16 +34,18 @@ pub(crate) struct Settings {
     /// Whether colours were turned off.
     pub(crate) is_colourless: bool,
     pub(crate) tui: TuiConfig,
+    /// Where the file of settings is, or would be; for messages.
+    pub(crate) config_file: PathBuf,
 }
 
 impl Settings {
     pub(crate) fn new(flags: &GlobalFlags) -> anyhow::Result<Self> {
         let dirs = ProjectDirs::from("", "", "taiyi-search")
             .context("this account has no home folder: set HOME, or XDG_DATA_HOME and the like")?;
-        let config = match environment("TAIYI_CONFIG") {
-            Some(path) => Config::read(&PathBuf::from(path), true)?,
-            None => Config::read(&dirs.config_dir().join("config.toml"), false)?,
-        };
+        let named = environment("TAIYI_CONFIG").map(PathBuf::from);
+        let must_exist = named.is_some();
+        let config_file = named.unwrap_or_else(|| dirs.config_dir().join("config.toml"));
+        let config = Config::read(&config_file, must_exist)?;
         let choice = match flags.color.or(config.color).unwrap_or(When::Auto) {
             When::Auto => anstream::ColorChoice::Auto,
             When::Always => anstream::ColorChoice::Always,
@@ -80,6 +82,7 @@ impl Settings {
             max_megapixels: config.max_megapixels.unwrap_or(200),
             is_colourless: choice == anstream::ColorChoice::Never,
             tui: config.tui,
+            config_file,
         })
     }
 

@@ -331,6 +331,8 @@ mod tests {
         use std::path::Path;
         use std::process::{Command, Stdio};
 
+        use ratatui::style::Color;
+
         use super::*;
 
         /// Which of the stories below is played.
@@ -360,6 +362,7 @@ mod tests {
                 .arg(file("terminal"))
                 .env(STORY, story)
                 .env("SHELL", "/bin/sh")
+                .env("NO_COLOR", "1")
                 .stdin(Stdio::null())
                 .stdout(Stdio::null())
                 .status();
@@ -403,6 +406,10 @@ mod tests {
                 played.stdout
             );
             assert!(played.terminal.contains('虎') && !played.stdout.contains('虎'));
+            assert!(
+                played.terminal.contains("38;2;1;2;3"),
+                "the colours of pictures do not depend on NO_COLOR"
+            );
             let (begin, end) = ("\u{1b}[?2026h", "\u{1b}[?2026l");
             assert_eq!(played.terminal.matches(begin).count(), 2);
             assert!(played.terminal.matches(end).count() >= 2);
@@ -443,7 +450,8 @@ mod tests {
         }
 
         fn draw_a_tiger(screen: &mut Screen) {
-            screen.draw(|frame| frame.render_widget("两只老虎", frame.area())).unwrap();
+            let tiger = ratatui::text::Span::raw("两只老虎").style(Color::Rgb(1, 2, 3));
+            screen.draw(|frame| frame.render_widget(tiger, frame.area())).unwrap();
         }
 
         fn say(words: &str) {

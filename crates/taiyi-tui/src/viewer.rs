@@ -12,7 +12,7 @@ pub(crate) fn open(viewer: &[String], path: &Path) -> impl FnOnce() -> io::Resul
         // A viewer that starts and finds nothing would tell nobody.
         std::fs::metadata(&path)?;
         match viewer.split_first() {
-            None => open::that_detached(&path),
+            None => open::that_detached(&path).map_err(|e| no_program(&e)),
             Some((program, arguments)) => {
                 let mut command = Command::new(program);
                 command.args(arguments).arg(&path);
@@ -31,8 +31,17 @@ pub(crate) fn reveal(path: &Path) -> impl FnOnce() -> io::Result<()> + Send + us
     let folder = path.parent().unwrap_or(path).to_owned();
     move || {
         std::fs::metadata(&folder)?;
-        open::that_detached(&folder)
+        open::that_detached(&folder).map_err(|e| no_program(&e))
     }
+}
+
+/// What the launcher says is for its programmers, so it goes into the log.
+fn no_program(error: &io::Error) -> io::Error {
+    tracing::warn!("{error}");
+    io::Error::new(
+        error.kind(),
+        "the system has no program for it here: name one as viewer in [tui] of the config file",
+    )
 }
 
 fn named(program: &str, error: &io::Error) -> io::Error {

@@ -80,7 +80,7 @@ pub(crate) fn run(settings: &Settings, flags: &DemoFlags) -> anyhow::Result<Exit
 
 /// Whether somebody is there who would rather ask than be told.
 fn is_interactive(flags: &DemoFlags) -> bool {
-    let is_terminal = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
+    let is_terminal = tui::has_terminal() && std::io::stdout().is_terminal();
     flags.prompts.is_empty() && flags.format == SummaryFormat::Text && is_terminal
 }
 

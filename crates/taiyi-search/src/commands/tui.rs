@@ -19,25 +19,34 @@ use crate::settings::Settings;
 use crate::{interrupt, logging};
 
 pub(crate) fn run(settings: &Settings, flags: &TuiFlags) -> anyhow::Result<Exit> {
+    if is_dumb() {
+        bail!(
+            "TERM is dumb, and the interface moves the cursor: set TERM, or use taiyi-search query 两只老虎"
+        );
+    }
     if !has_terminal() {
         bail!("the terminal interface needs a terminal: in a script use taiyi-search query 两只老虎");
     }
     open(settings, flags, None)
 }
 
-/// Whether somebody sits at a terminal. Standard output may be a pipe: marked paths go there.
+/// Whether somebody sits at a terminal that can be drawn on. Standard output may be a pipe: marked paths go there.
 pub(crate) fn has_terminal() -> bool {
-    std::io::stdin().is_terminal() && (std::io::stdout().is_terminal() || std::io::stderr().is_terminal())
+    !is_dumb()
+        && std::io::stdin().is_terminal()
+        && (std::io::stdout().is_terminal() || std::io::stderr().is_terminal())
 }
 
 /// Runs the interface. `hint` is shown while nothing else is to be said.
 pub(crate) fn open(settings: &Settings, flags: &TuiFlags, hint: Option<&str>) -> anyhow::Result<Exit> {
     let tui = &settings.tui;
-    let keymap = Keymap::with_overrides(&tui.keys).context("[tui.keys] in the config file")?;
+    let of_config =
+        |table: &str| format!("[tui.{table}] in the config file {}", settings.config_file.display());
+    let keymap = Keymap::with_overrides(&tui.keys).with_context(|| of_config("keys"))?;
     let theme = if has_no_color(settings) {
         Theme::plain()
     } else {
-        Theme::with_overrides(&tui.theme).context("[tui.theme] in the config file")?
+        Theme::with_overrides(&tui.theme).with_context(|| of_config("theme"))?
     };
     let options = Options {
         index_dir: settings.index_dir.clone(),
@@ -56,13 +65,21 @@ pub(crate) fn open(settings: &Settings, flags: &TuiFlags, hint: Option<&str>) ->
         hint: hint.map(str::to_owned),
     };
     let stop = interrupt::cancel_flag();
-    // From here on the screen belongs to the interface.
+    // From here on the screen belongs to the interface, with a log or without.
     let log = settings.cache_dir.join("tui.log");
-    let log = logging::to_file(&log).with_context(|| format!("cannot write the log {}", log.display()))?;
+    let (elsewhere, no_log) = match logging::to_file(&log) {
+        Ok(file) => (file, None),
+        Err(e) => (logging::to_nowhere(), Some(e)),
+    };
     interrupt::be_quiet(true);
     let left = taiyi_tui::run(options, Arc::new(TowersOfIndex::new(settings)), &stop);
     interrupt::be_quiet(false);
-    drop(log);
+    drop(elsewhere);
+    if let Some(e) = no_log
+        && !settings.is_quiet()
+    {
+        exit::warn(&format!("no log was kept, {} cannot be written: {e}", log.display()));
+    }
     let marks = left?;
     write_marks(&marks, flags.null)?;
     Ok(if stop.load(Ordering::Relaxed) { Exit::Interrupted } else { Exit::Success })
@@ -81,6 +98,11 @@ fn write_marks(marks: &[PathBuf], nul: bool) -> anyhow::Result<()> {
 /// <https://no-color.org>: set and not empty.
 fn has_no_color(settings: &Settings) -> bool {
     settings.is_colourless || is_set("NO_COLOR")
+}
+
+/// Such a terminal shows what should move its cursor.
+pub(crate) fn is_dumb() -> bool {
+    std::env::var_os("TERM").is_some_and(|term| term == "dumb")
 }
 
 fn is_tmux() -> bool {
