@@ -13,13 +13,10 @@ use taiyi_query::ContentHash;
 
 use crate::graphics::Graphics;
 use crate::worker::preview::{Made, Pool, Studio, Wish};
-use crate::worker::thumbnails::Thumbnails;
+use crate::worker::thumbnails::{MAX_DISK_BYTES, Thumbnails};
 
 /// Bound of what is kept in memory. Pictures in sight may exceed it, on a screen so large.
 const MAX_BYTES: usize = 64 << 20;
-
-/// Bound of the small copies on disk.
-const MAX_DISK_BYTES: u64 = 256 << 20;
 
 /// After this time a failure is tried again: a disk may have come back.
 const FAILURE_REST: Duration = Duration::from_secs(5);

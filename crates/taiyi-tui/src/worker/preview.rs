@@ -14,7 +14,7 @@ use taiyi_image::{ImageError, Limits};
 use taiyi_query::ContentHash;
 
 use crate::graphics::{Graphics, Rendered};
-use crate::worker::thumbnails::{Key, Thumbnails};
+use crate::worker::thumbnails::{Key, MAX_DISK_BYTES, Thumbnails};
 
 /// Longer sides of the copies kept on disk. What a grid or half-blocks need, and what a large preview in
 /// real pixels needs; the larger one serves both where it is there.
@@ -183,8 +183,10 @@ impl Studio {
         let is_smaller = small.width() < original.width() || small.height() < original.height();
         drop((original, turn));
         // A picture that is small itself is read as quickly as its copy.
-        if let Some((thumbnails, key)) = key(side).filter(|_| is_smaller) {
-            thumbnails.store(&key, &small);
+        if let Some((thumbnails, key)) = key(side).filter(|_| is_smaller)
+            && thumbnails.store(&key, &small)
+        {
+            thumbnails.sweep(MAX_DISK_BYTES);
         }
         Ok(small)
     }

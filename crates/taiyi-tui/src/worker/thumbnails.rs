@@ -50,18 +50,26 @@ impl Key {
     }
 }
 
+/// Bound of the small copies on disk.
+pub(crate) const MAX_DISK_BYTES: u64 = 256 << 20;
+
+/// So much is written between two sweeps: a session that sees a whole collection keeps about within the bound.
+const SWEEP_EVERY_BYTES: u64 = 32 << 20;
+
 /// The folder of small copies.
 #[derive(Debug)]
 pub(crate) struct Thumbnails {
     dir: PathBuf,
     /// Tells unfinished files of this process apart.
     written: AtomicU64,
+    /// Bytes of all those that were finished.
+    written_bytes: AtomicU64,
 }
 
 impl Thumbnails {
     /// In this folder, which is made when there is something to put into it.
     pub(crate) fn new(dir: PathBuf) -> Self {
-        Self { dir, written: AtomicU64::new(0) }
+        Self { dir, written: AtomicU64::new(0), written_bytes: AtomicU64::new(0) }
     }
 
     fn path_of(&self, Key(name): &Key) -> PathBuf {
@@ -90,9 +98,9 @@ impl Thumbnails {
         None
     }
 
-    /// Keeps a copy. If that fails, it will be made again when it is needed.
-    pub(crate) fn store(&self, key: &Key, image: &RgbImage) {
-        let Some(bytes) = taiyi_image::to_jpeg(image, QUALITY) else { return };
+    /// Keeps a copy. If that fails, it will be made again when it is needed. Whether a sweep is due.
+    pub(crate) fn store(&self, key: &Key, image: &RgbImage) -> bool {
+        let Some(bytes) = taiyi_image::to_jpeg(image, QUALITY) else { return false };
         let path = self.path_of(key);
         let unfinished = path.with_extension(format!(
             "{}-{}.tmp",
@@ -104,7 +112,11 @@ impl Thumbnails {
             tracing::debug!("{}: the thumbnail cannot be kept: {e}", path.display());
             // Whatever there is of it; if even that stays, a later sweep sees to it.
             let _ = fs::remove_file(&unfinished);
+            return false;
         }
+        let more = bytes.len() as u64;
+        let before = self.written_bytes.fetch_add(more, Ordering::Relaxed);
+        before / SWEEP_EVERY_BYTES != (before + more) / SWEEP_EVERY_BYTES
     }
 
     /// Deletes the copies used least lately if all of them take more than this, and what was never finished.
@@ -325,6 +337,16 @@ mod tests {
         assert!(left.len() <= 12 && left.len() >= 11, "{left:?}");
         assert_eq!(left, (0..left.len()).collect::<Vec<_>>(), "the newest stay");
         assert!(strangers.iter().all(|path| path.exists()) && fresh.exists() && !stale.exists());
+    }
+
+    #[test]
+    fn a_sweep_is_due_after_so_many_bytes() {
+        let dir = tempfile::tempdir().unwrap();
+        let thumbnails = Thumbnails::new(dir.path().into());
+        assert!(!thumbnails.store(&key("a"), &picture(7)));
+        thumbnails.written_bytes.store(SWEEP_EVERY_BYTES - 1, Ordering::Relaxed);
+        assert!(thumbnails.store(&key("b"), &picture(7)));
+        assert!(!thumbnails.store(&key("c"), &picture(7)));
     }
 
     #[test]
