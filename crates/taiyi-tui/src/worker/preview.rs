@@ -7,6 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use ratatui::layout::Size;
 use taiyi_core::RgbImage;
@@ -26,6 +27,12 @@ const LARGE_PIXELS: u64 = 32_000_000;
 /// The same for files of more bytes than this.
 const LARGE_BYTES: u64 = 64 << 20;
 
+/// A worker that is at one file for so long may be there for ever, on a disk that does not answer.
+const STUCK_AFTER: Duration = Duration::from_secs(20);
+
+/// No more workers than this take the place of those that are stuck.
+const MAX_SPARES: usize = 6;
+
 /// A picture wished for, in a place of so many cells.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Wish {
@@ -43,15 +50,28 @@ pub(crate) type Made = Result<Rendered, String>;
 struct Board {
     /// To be made, the next one first.
     wishes: Vec<Wish>,
-    running: Vec<Wish>,
+    /// Being made, since when.
+    running: Vec<(Wish, Instant)>,
+    workers: usize,
     /// Made and not yet taken. No more than were wished for at a time, and those running.
     made: Vec<(Wish, Made)>,
     is_closed: bool,
 }
 
+impl Board {
+    fn stuck(&self, after: Duration) -> impl Iterator<Item = &Wish> {
+        self.running.iter().filter(move |(_, since)| since.elapsed() >= after).map(|(wish, _)| wish)
+    }
+}
+
 struct Shared {
     board: Mutex<Board>,
     changed: Condvar,
+    stuck_after: Duration,
+    make: Box<dyn Fn(&Wish) -> Made + Send + Sync>,
+    notify: Box<dyn Fn() + Send + Sync>,
+    /// Workers that are meant to be at work.
+    threads: usize,
 }
 
 impl Shared {
@@ -67,24 +87,50 @@ impl Shared {
             if board.is_closed {
                 return None;
             }
-            // A file that another worker reads right now will soon be had for less.
-            let next = board.wishes.iter().position(|wish| board.running.iter().all(|r| r.path != wish.path));
+            // A file that another worker reads right now will soon be had for less; and one beside a file that
+            // does not come would not come either.
+            let is_free = |wish: &Wish| {
+                board.running.iter().all(|(running, _)| running.path != wish.path)
+                    && board.stuck(self.stuck_after).all(|stuck| stuck.path.parent() != wish.path.parent())
+            };
+            let next = board.wishes.iter().position(is_free);
             if let Some(next) = next {
                 let wish = board.wishes.remove(next);
-                board.running.push(wish.clone());
+                board.running.push((wish.clone(), Instant::now()));
                 return Some(wish);
             }
             board = self.changed.wait(board).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
-    /// Whether anyone still wants to know.
+    /// Whether this worker is needed any longer.
     fn finish(&self, wish: Wish, made: Made) -> bool {
         let mut board = self.board();
-        board.running.retain(|running| *running != wish);
+        board.running.retain(|(running, _)| *running != wish);
         board.made.push((wish, made));
         self.changed.notify_all();
-        !board.is_closed
+        // One that was stuck finds another in its place.
+        let is_spare = board.workers - board.stuck(self.stuck_after).count() > self.threads;
+        if is_spare {
+            board.workers -= 1;
+        }
+        !is_spare
+    }
+
+    fn work(&self) {
+        while let Some(wish) = self.next() {
+            // The decoder contains its own panics; this is for what comes after it.
+            let made = catch_unwind(AssertUnwindSafe(|| (self.make)(&wish)))
+                .unwrap_or_else(|_| Err("preparing it for the terminal failed".into()));
+            let goes_on = self.finish(wish, made);
+            if self.board().is_closed {
+                return;
+            }
+            (self.notify)();
+            if !goes_on {
+                return;
+            }
+        }
     }
 }
 
@@ -101,35 +147,53 @@ impl Pool {
         make: impl Fn(&Wish) -> Made + Send + Sync + 'static,
         notify: Box<dyn Fn() + Send + Sync>,
     ) -> Self {
-        let (make, notify) = (Arc::new(make), Arc::<dyn Fn() + Send + Sync>::from(notify));
-        let shared = Arc::new(Shared { board: Mutex::default(), changed: Condvar::new() });
-        for n in 0..threads.max(1) {
-            let (shared, make, notify) = (shared.clone(), make.clone(), notify.clone());
-            let work = move || {
-                while let Some(wish) = shared.next() {
-                    // The decoder contains its own panics; this is for what comes after it.
-                    let made = catch_unwind(AssertUnwindSafe(|| make(&wish)))
-                        .unwrap_or_else(|_| Err("preparing it for the terminal failed".into()));
-                    if !shared.finish(wish, made) {
-                        return;
-                    }
-                    notify();
-                }
-            };
-            // The program's panic hook keeps quiet about threads of this kind of name.
-            if let Err(e) = thread::Builder::new().name(format!("decode-preview-{n}")).spawn(work) {
-                tracing::warn!("a thread for previews could not start: {e}");
-            }
+        Self::start_patient(threads, make, notify, STUCK_AFTER)
+    }
+
+    fn start_patient(
+        threads: usize,
+        make: impl Fn(&Wish) -> Made + Send + Sync + 'static,
+        notify: Box<dyn Fn() + Send + Sync>,
+        stuck_after: Duration,
+    ) -> Self {
+        let threads = threads.max(1);
+        let (board, changed) = (Mutex::default(), Condvar::new());
+        let pool = Self {
+            shared: Arc::new(Shared { board, changed, stuck_after, make: Box::new(make), notify, threads }),
+        };
+        let mut board = pool.shared.board();
+        for _ in 0..threads {
+            pool.add_worker(&mut board);
         }
-        Self { shared }
+        drop(board);
+        pool
+    }
+
+    fn add_worker(&self, board: &mut Board) {
+        let shared = Arc::clone(&self.shared);
+        // The program's panic hook keeps quiet about threads of this kind of name.
+        let name = format!("decode-preview-{}", board.workers);
+        match thread::Builder::new().name(name).spawn(move || shared.work()) {
+            Ok(_) => board.workers += 1,
+            Err(e) => tracing::warn!("a thread for previews could not start: {e}"),
+        }
     }
 
     /// Replaces everything wished for before; what is being made is finished.
     pub(crate) fn wish(&self, mut wishes: Vec<Wish>) {
         let mut board = self.shared.board();
-        wishes
-            .retain(|wish| !board.running.contains(wish) && !board.made.iter().any(|(made, _)| made == wish));
+        wishes.retain(|wish| {
+            !board.running.iter().any(|(running, _)| running == wish)
+                && !board.made.iter().any(|(made, _)| made == wish)
+        });
+        let is_wanted = !wishes.is_empty();
         board.wishes = wishes;
+        let stuck = board.stuck(self.shared.stuck_after).count();
+        let is_short = board.workers - stuck < self.shared.threads;
+        if is_wanted && is_short && board.workers < self.shared.threads + MAX_SPARES {
+            self.add_worker(&mut board);
+        }
+        // Who was waiting may be free to begin what was beside a file that has come at last.
         self.shared.changed.notify_all();
     }
 
@@ -222,7 +286,7 @@ fn reason(error: &ImageError) -> String {
 #[cfg(test)]
 mod tests {
     use std::fs::File;
-    use std::time::{Duration, SystemTime};
+    use std::time::SystemTime;
 
     use crossbeam_channel::{Receiver, unbounded};
     use ratatui::buffer::Buffer;
@@ -253,6 +317,33 @@ mod tests {
             Err(format!("no {}", wish.path.display()))
         };
         (Pool::start(threads, make, Box::new(move || tell.send(()).unwrap())), begun, open, told)
+    }
+
+    #[test]
+    fn a_folder_that_does_not_answer_holds_up_no_other() {
+        let ((begin, begun), (open, gate)) = (unbounded(), unbounded::<()>());
+        let make = move |wish: &Wish| -> Made {
+            begin.send(wish.path.display().to_string()).unwrap();
+            if wish.path.starts_with("hangs") {
+                gate.recv_timeout(SOON).unwrap();
+            }
+            Err("none".into())
+        };
+        let pool = Pool::start_patient(1, make, Box::new(|| ()), Duration::from_millis(20));
+        pool.wish(wishes(["hangs/1"]));
+        assert_eq!(begun.recv_timeout(SOON).unwrap(), "hangs/1");
+        std::thread::sleep(Duration::from_millis(30));
+        pool.wish(wishes(["hangs/2", "elsewhere/3"]));
+        assert_eq!(begun.recv_timeout(SOON).unwrap(), "elsewhere/3");
+        assert!(begun.recv_timeout(Duration::from_millis(30)).is_err(), "one of them is enough");
+        open.send(()).unwrap();
+        open.send(()).unwrap();
+        assert_eq!(begun.recv_timeout(SOON).unwrap(), "hangs/2");
+        let until = Instant::now() + SOON;
+        while pool.shared.board().workers > 1 {
+            assert!(Instant::now() < until, "the spare one is still there");
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 
     #[test]
