@@ -84,6 +84,10 @@ impl Editor {
     pub(crate) fn insert(&mut self, text: &str) {
         let room = MAX_BYTES.saturating_sub(self.text.len());
         let inserted = one_line(text, room);
+        // Of a paste that arrives key by key, what is too much should cost nothing.
+        if inserted.is_empty() {
+            return;
+        }
         self.text.insert_str(self.caret, &inserted);
         // What was inserted may have joined what stands behind it.
         self.caret = self.boundary_from(self.caret + inserted.len());
