@@ -65,9 +65,9 @@ def short_claim(rng: np.random.Generator, s: Scene) -> Claim:
     """Something true about the scene that leaves much open, as short prompts do."""
     what = rng.random()
     kind, count = s.objects[int(rng.integers(len(s.objects)))]
-    if what < 0.35:
+    if what < 0.25:
         return Claim(((kind, None),), None)
-    if what < 0.55:
+    if what < 0.58:
         return Claim(((kind, count),), None)
     if what < 0.75:
         return Claim(((kind, None),), s.place)

@@ -29,6 +29,10 @@ class Batch:
     claim_place: torch.Tensor
     fit: torch.Tensor  # float [texts, images]
 
+    def to(self, device: torch.device) -> "Batch":
+        """The same on a device."""
+        return Batch(**{n: v.to(device) if isinstance(v, torch.Tensor) else v for n, v in vars(self).items()})
+
 
 def counts_of(objects_of_each: list[tuple[tuple[int, int | None], ...]]) -> np.ndarray:
     counts = np.zeros((len(objects_of_each), len(KINDS)), np.int64)

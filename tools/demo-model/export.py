@@ -13,7 +13,7 @@ from tokens import make_tokenizer
 
 def export(checkpoint: Path, out: Path, which: str = "average") -> None:
     """`which`: "average" is the running average of the weights, "towers" the last ones."""
-    saved = torch.load(checkpoint, weights_only=True)
+    saved = torch.load(checkpoint, weights_only=True, map_location="cpu")
     shutil.rmtree(out, ignore_errors=True)
     text, image = out / "text", out / "image"
     text.mkdir(parents=True)

@@ -78,7 +78,8 @@ class Labels(nn.Module):
         row, kind = ((counts > 0) & (counts <= MAX_COUNT)).nonzero(as_tuple=True)
         if len(row):
             logits = self.count(x).view(-1, len(KINDS), MAX_COUNT)[row, kind]
-            loss = loss + F.cross_entropy(logits, counts[row, kind].long() - 1)
+            # Twice: numbers are the last thing learnt, and what short prompts (两只老虎) are judged by.
+            loss = loss + 2 * F.cross_entropy(logits, counts[row, kind].long() - 1)
         if (place >= 0).any():
             loss = loss + F.cross_entropy(self.place(x), place, ignore_index=-1)
         return loss

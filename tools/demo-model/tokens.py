@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-import torch
-from transformers import BertTokenizer
+from transformers import BatchEncoding, BertTokenizer
 
 from captions import alphabet
 from vocabulary import wordpieces
@@ -18,5 +17,5 @@ def make_tokenizer(folder: Path) -> BertTokenizer:
     return BertTokenizer(str(path))
 
 
-def tokenize(tokenizer: BertTokenizer, texts: list[str]) -> dict[str, torch.Tensor]:
-    return dict(tokenizer(texts, padding=True, truncation=True, max_length=MAX_TOKENS, return_tensors="pt"))
+def tokenize(tokenizer: BertTokenizer, texts: list[str]) -> BatchEncoding:
+    return tokenizer(texts, padding=True, truncation=True, max_length=MAX_TOKENS, return_tensors="pt")

@@ -1,7 +1,6 @@
-"""Trains the two towers from nothing. Resumes from its checkpoint; the same seed and steps give the same model.
+"""Trains the two towers from nothing. Resumes from its checkpoint; the same seed and cycles give the same model.
 
-While it runs: SIGTERM writes the checkpoint and ends; a file `decay` in the work folder, holding a number of steps, begins
-the last part of the schedule now, for when the machine turns out to be slower or the model better than planned.
+SIGTERM writes the checkpoint and ends; the same command goes on from there.
 """
 
 import argparse
@@ -38,9 +37,18 @@ def optimizers(towers: Towers, lr: float) -> list[torch.optim.Optimizer]:
     ]
 
 
-def rate(step: int, steps: int, warmup: int, decay: int) -> float:
-    """Warm-up, constant, linear to zero: the total can be changed until the last part begins."""
-    return min(1.0, (step + 1) / warmup, max(0.0, (steps - step) / decay))
+def read_cycles(plan: str) -> list[tuple[int, int]]:
+    """`1327:400,700:450` is 1,327 steps, the last 400 of which let the rate down, then 700 more, 450 of them so."""
+    return [(int(steps), int(decay)) for steps, decay in (part.split(":") for part in plan.split(","))]
+
+
+def rate(step: int, cycles: list[tuple[int, int]], warmup: int) -> float:
+    """Each cycle: warm-up, constant, linear to zero. A later cycle begins where an earlier one has settled."""
+    for steps, decay in cycles:
+        if step < steps:
+            return min(1.0, (step + 1) / warmup, (steps - step) / decay)
+        step -= steps
+    return 0.0
 
 
 def batch_sizes(plan: str) -> list[tuple[int, int]]:
@@ -58,9 +66,11 @@ def held_out_check(towers: Towers, sheet: SpriteSheet, tokenizer, scenes: int = 
         if held_out(s):
             chosen[s] = None
     texts = [captions.phrase(rng, captions.full_claim(s)) for s in chosen]
-    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-        text = towers.embed_text(tokenize(tokenizer, texts))
-        image, _ = towers.embed_images(torch.from_numpy(np.stack([sheet.draw(rng, s).pixels for s in chosen])))
+    device = towers.logit_scale.device
+    pixels = torch.from_numpy(np.stack([sheet.draw(rng, s).pixels for s in chosen])).to(device)
+    with torch.no_grad(), torch.autocast(device.type, torch.bfloat16):
+        text = towers.embed_text(tokenize(tokenizer, texts).to(device))
+        image, _ = towers.embed_images(pixels)
     score = text @ image.T
     rank = (score > score.diag()[:, None]).sum(1)
     return " ".join(f"R@{k} {(rank < k).float().mean():.3f}" for k in (1, 5, 10))
@@ -74,12 +84,14 @@ def train(args: argparse.Namespace) -> Path:
     work.mkdir(parents=True, exist_ok=True)
     checkpoint = work / "checkpoint.pt"
     tokenizer = make_tokenizer(work)
-    towers = Towers(len(tokenizer))
+    device = torch.device(args.device)
+    # Made on the CPU, so that the seed means the same everywhere.
+    towers = Towers(len(tokenizer)).to(device)
     average = {n: p.detach().clone() for n, p in towers.state_dict().items()}
     optims = optimizers(towers, args.lr)
     first, spent = 0, 0.0
     if checkpoint.exists():
-        saved = torch.load(checkpoint, weights_only=True)
+        saved = torch.load(checkpoint, weights_only=True, map_location=device)
         towers.load_state_dict(saved["towers"])
         average = saved["average"]
         for optim, state in zip(optims, saved["optims"]):
@@ -93,18 +105,17 @@ def train(args: argparse.Namespace) -> Path:
     stopped: list[int] = []  # a polite end: what was learnt since the last checkpoint is kept
     signal.signal(signal.SIGTERM, lambda *_: stopped.append(1))
     images_since = 0
-    batches = Batches(sheet, args.seed, first, args.steps, batch_sizes(args.batch), args.easy_steps)
+    cycles = read_cycles(args.cycles)
+    total = sum(steps for steps, _ in cycles)
+    batches = Batches(sheet, args.seed, first, total, batch_sizes(args.batch), args.easy_steps)
     for step, batch in enumerate(batches, first):
-        if (work / "decay").exists() and step < args.steps - args.decay:
-            args.decay = int((work / "decay").read_text())
-            args.steps = step + args.decay
-            print(f"step {step}: ending as --steps {args.steps} --decay {args.decay} would", flush=True)
-        factor = rate(step, args.steps, args.warmup, args.decay)
+        factor = rate(step, cycles, args.warmup)
         for optim in optims:
             for group in optim.param_groups:
                 group["lr"] = args.lr * factor
-        with torch.autocast("cpu", torch.bfloat16):
-            text = towers.embed_text(tokenize(tokenizer, batch.texts))
+        batch = batch.to(device)
+        with torch.autocast(device.type, torch.bfloat16):
+            text = towers.embed_text(tokenize(tokenizer, batch.texts).to(device))
             image, states = towers.embed_images(batch.pixels)
             dense = towers.dense_loss(states, batch.patch_kind, batch.patch_centre)
         losses = {
@@ -134,7 +145,7 @@ def train(args: argparse.Namespace) -> Path:
             print(f"step {step + 1} {images_since / (now - seen):.0f} scenes/s lr {factor:.2f} {parts} "
                   f"scale {float(towers.logit_scale.detach().exp()):.0f}", flush=True)
             seen, sums, images_since = now, {}, 0
-        if (step + 1) % args.check == 0 or step + 1 == args.steps or stopped:
+        if (step + 1) % args.check == 0 or step + 1 == total or stopped:
             seconds = spent + time.time() - started
             state = {"towers": towers.state_dict(), "average": average, "optims": [o.state_dict() for o in optims],
                      "step": step + 1, "seconds": seconds}
@@ -145,7 +156,7 @@ def train(args: argparse.Namespace) -> Path:
             print(f"step {step + 1} after {seconds / 60:.1f} min: {held_out_check(towers, sheet, tokenizer)}", flush=True)
             towers.load_state_dict(now_state)
             seen, images_since = time.time(), 0
-        if stopped or step + 1 == args.steps:
+        if stopped or step + 1 == total:
             print(f"stopped at step {step + 1}", flush=True)
             break
     return checkpoint
@@ -154,14 +165,14 @@ def train(args: argparse.Namespace) -> Path:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--work", default="work", help="checkpoint and log go here")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--steps", type=int, default=4000)
+    parser.add_argument("--cycles", default="1327:400,700:450", help="steps:steps that let the rate down, …")
     parser.add_argument("--batch", default="256", help="pictures a step; 256,200:128 changes it at step 200")
     parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--warmup", type=int, default=100)
-    parser.add_argument("--decay", type=int, default=1000)
     parser.add_argument("--easy-steps", type=int, default=200)
     parser.add_argument("--average", type=float, default=0.99)
     parser.add_argument("--check", type=int, default=100)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, default=0, help="0: torch's own choice")
 
 
