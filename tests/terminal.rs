@@ -135,13 +135,13 @@ fn typing_finds_two_tigers_and_shows_them() {
     assert!(hits[0].0.ends_with(TIGERS), "{hits:?}");
 
     let terminal = open_demo(&s);
-    assert_eq!(terminal.cursor(), (2, 0));
+    terminal.wait_for_cursor((2, 0));
     assert_eq!(terminal.modes(), (true, true, false), "alternate screen, mouse, hidden cursor");
     terminal.wait_for_styled("a picture before anything is typed", preview);
 
     let screen = ask(&terminal, "两只老虎");
     // Four wide characters behind the sign: there an input method opens its window.
-    assert_eq!(terminal.cursor(), (2 + 8, 0));
+    terminal.wait_for_cursor((2 + 8, 0));
     assert!(screen.lines().next().unwrap().trim_end().ends_with(ALL), "{screen}");
     assert_eq!(selected_row(&screen), Some(2), "{screen}");
     let rows: Vec<&str> = screen.lines().skip(2).take(33).collect();
@@ -302,7 +302,7 @@ fn every_size_is_drawn() {
             && screen.lines().nth(9).is_some_and(|line| line.contains("help"))
             && selected_row(screen) == Some(2)
     });
-    assert_eq!(terminal.cursor(), (10, 0));
+    terminal.wait_for_cursor((10, 0));
     for (columns, rows) in [(1, 1), (2, 2), (1, 40), (200, 1), (7, 3)] {
         terminal.resize(columns, rows);
         // Something is to be drawn at that size, too.
@@ -314,7 +314,7 @@ fn every_size_is_drawn() {
     terminal.wait_for_styled("the tigers again", |screen| {
         preview(screen).filter(|picture| difference(picture, &tigers) < SAME)
     });
-    assert_eq!(terminal.cursor(), (10, 0));
+    terminal.wait_for_cursor((10, 0));
     terminal.send_keys(&["C-c"]);
     terminal.left_with(0);
 }
@@ -363,7 +363,7 @@ fn the_prompt_line_takes_the_language_of_queries() {
     terminal.send_text("猫 +");
     let screen = terminal.wait_for_text(&["❯ 猫 +", "! "]);
     assert!(screen.lines().nth(1).unwrap().starts_with("! "), "{screen}");
-    assert_eq!(terminal.cursor(), (2 + 4, 0));
+    terminal.wait_for_cursor((2 + 4, 0));
     terminal.send_text(" 雪");
     terminal.wait_for("no mistake", |screen| !screen.contains("! ") && screen.contains("3/3"));
     clear();
@@ -371,7 +371,7 @@ fn the_prompt_line_takes_the_language_of_queries() {
     // As an input method sends it.
     ask(&terminal, "猫＋雪－人");
     assert!(!terminal.capture().contains("! "));
-    assert_eq!(terminal.cursor(), (2 + 10, 0));
+    terminal.wait_for_cursor((2 + 10, 0));
     clear();
     ask(&terminal, "２：老虎");
     clear();

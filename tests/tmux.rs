@@ -166,8 +166,14 @@ impl Terminal<'_> {
         self.tmux(&["resize-window", "-x", &columns.to_string(), "-y", &rows.to_string()]);
     }
 
-    /// The place of the cursor: column, row.
-    pub(crate) fn cursor(&self) -> (usize, usize) {
+    /// Waits until the cursor stands in this column and row. While a frame is written it is all over the
+    /// screen, and tmux may be asked in between.
+    #[track_caller]
+    pub(crate) fn wait_for_cursor(&self, place: (usize, usize)) {
+        self.wait_until(&format!("the cursor at {place:?}"), || self.cursor() == place);
+    }
+
+    fn cursor(&self) -> (usize, usize) {
         let told = self.tmux(&["display-message", "-p", "#{cursor_x} #{cursor_y}"]);
         let (x, y) = told.trim().split_once(' ').unwrap();
         (x.parse().unwrap(), y.parse().unwrap())
