@@ -189,12 +189,21 @@ impl App {
             // A burst of keys is taken in as a whole before anything is drawn or asked; of one without end
             // something is seen in between.
             let until = Instant::now() + BURST;
+            let mut text = String::new();
             while let Some(event) = next {
                 is_dirty = true;
-                if self.take(event)? {
-                    return self.leave();
+                match self.text(&event) {
+                    Some(typed) => text.push_str(&typed),
+                    None => {
+                        if self.insert(&mut text)? || self.take(event)? {
+                            return self.leave();
+                        }
+                    }
                 }
                 next = if Instant::now() < until { inbox.try_recv().ok() } else { None };
+            }
+            if self.insert(&mut text)? {
+                return self.leave();
             }
             if stop.load(Ordering::Relaxed) {
                 return self.leave();
@@ -223,6 +232,24 @@ impl App {
         Ok(())
     }
 
+    /// What an event types, if it types.
+    fn text(&self, event: &Event) -> Option<String> {
+        let Event::Terminal(TerminalEvent::Key(key)) = event else { return None };
+        match key_action(&self.surroundings.keymap, key) {
+            Some(Action::Insert(text)) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// Inserts what was typed in one go, for each insertion looks at the whole line. Whether to leave.
+    fn insert(&mut self, text: &mut String) -> io::Result<bool> {
+        if text.is_empty() {
+            return Ok(false);
+        }
+        self.typed = Some(Instant::now());
+        self.apply(Action::Insert(std::mem::take(text)))
+    }
+
     /// Whether to leave.
     fn take(&mut self, event: Event) -> io::Result<bool> {
         match event {
@@ -238,13 +265,7 @@ impl App {
 
     fn action(&mut self, event: TerminalEvent) -> Option<Action> {
         match event {
-            TerminalEvent::Key(key) => {
-                let action = key_action(&self.surroundings.keymap, &key)?;
-                if matches!(action, Action::Insert(_)) {
-                    self.typed = Some(Instant::now());
-                }
-                Some(action)
-            }
+            TerminalEvent::Key(key) => key_action(&self.surroundings.keymap, &key),
             TerminalEvent::Paste(text) => Some(Action::Insert(text)),
             TerminalEvent::Mouse(mouse) => match mouse.kind {
                 MouseEventKind::Down(MouseButton::Left) => {
