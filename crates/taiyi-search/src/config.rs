@@ -35,6 +35,8 @@ pub(crate) struct TuiConfig {
     /// How pictures are put on the terminal.
     #[serde(deserialize_with = "images")]
     pub(crate) images: Images,
+    /// Whether the terminal knows 256 colours and no more; by default as its name tells.
+    pub(crate) few_colors: Option<bool>,
     /// Program and arguments that open a picture; empty for the system's choice.
     pub(crate) viewer: Vec<String>,
     /// Key → command.
@@ -48,6 +50,7 @@ impl Default for TuiConfig {
         Self {
             results: 500,
             images: Images::default(),
+            few_colors: None,
             viewer: Vec::new(),
             keys: BTreeMap::new(),
             theme: BTreeMap::new(),

@@ -63,6 +63,8 @@ pub struct Options {
     pub images: Images,
     /// Where the terminal is.
     pub terminal: graphics::Surroundings,
+    /// Whether the terminal knows 256 colours and no more.
+    pub has_few_colors: bool,
     /// Program and arguments that open a picture, its path behind them; empty for the system's choice.
     pub viewer: Vec<String>,
     /// A line shown while nothing else is to be said.
@@ -137,9 +139,9 @@ pub fn run(options: Options, towers: Arc<dyn Towers>, stop: &AtomicBool) -> Resu
     if let Some(trouble) = trouble {
         state.apply(Action::Failed(trouble), Instant::now());
     }
-    let Options { keymap, theme, zone, hint, viewer, .. } = options;
+    let Options { keymap, theme, zone, hint, viewer, has_few_colors, .. } = options;
     let is_tmux = options.terminal.is_tmux;
-    let surroundings = Surroundings { keymap, theme, zone, hint };
+    let surroundings = Surroundings { keymap, theme, zone, hint, has_few_colors };
     let app = App {
         screen,
         state,

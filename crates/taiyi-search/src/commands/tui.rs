@@ -61,6 +61,7 @@ pub(crate) fn open(settings: &Settings, flags: &TuiFlags, hint: Option<&str>) ->
         theme,
         images: tui.images,
         terminal: Surroundings { is_tmux: is_tmux(), is_remote: is_set("SSH_CONNECTION") },
+        has_few_colors: tui.few_colors.unwrap_or_else(has_few_colors),
         viewer: tui.viewer.clone(),
         hint: hint.map(str::to_owned),
     };
@@ -108,6 +109,19 @@ pub(crate) fn is_dumb() -> bool {
 fn is_tmux() -> bool {
     is_set("TMUX")
         || std::env::var("TERM").is_ok_and(|term| term.starts_with("tmux") || term.starts_with("screen"))
+}
+
+/// Those known to take 24-bit colours for something else. `COLORTERM`, which would tell, does not come over
+/// ssh, so its absence says nothing.
+fn has_few_colors() -> bool {
+    let is = |variable: &str, test: fn(&str) -> bool| std::env::var(variable).is_ok_and(|value| test(&value));
+    if is("COLORTERM", |it| matches!(it, "truecolor" | "24bit")) || is_set("TMUX") {
+        return false;
+    }
+    is("TERM_PROGRAM", |it| it == "Apple_Terminal")
+        || is("TERM", |it| {
+            it == "linux" || ["screen", "vt", "rxvt"].iter().any(|start| it.starts_with(start))
+        })
 }
 
 fn is_set(variable: &str) -> bool {

@@ -4,6 +4,7 @@ mod canvas;
 mod footer;
 mod notice;
 mod overlay;
+mod palette;
 mod preview;
 mod prompt;
 mod results;
@@ -31,6 +32,8 @@ pub(crate) struct Surroundings {
     pub(crate) zone: TimeZone,
     /// A line shown while there is nothing else to say.
     pub(crate) hint: Option<String>,
+    /// Whether the terminal knows 256 colours and no more.
+    pub(crate) has_few_colors: bool,
 }
 
 /// Draws everything, and puts the cursor where the next character will stand.
@@ -65,6 +68,9 @@ pub(crate) fn draw(frame: &mut Frame<'_>, state: &State, gallery: &mut Gallery, 
             }
             Overlay::History(list) => cursor = overlay::draw_history(&mut canvas, list, area).or(cursor),
         }
+    }
+    if around.has_few_colors {
+        palette::reduce(frame.buffer_mut());
     }
     if let Some(cursor) = cursor {
         frame.set_cursor_position(cursor);

@@ -27,6 +27,7 @@ fn around() -> Surroundings {
         theme: Theme::default(),
         zone: TimeZone::fixed(jiff::tz::offset(8)),
         hint: None,
+        has_few_colors: false,
     }
 }
 
