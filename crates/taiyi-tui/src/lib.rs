@@ -1,7 +1,7 @@
 //! The terminal interface: type a prompt, see the pictures.
 //!
-//! Events become [`action::Action`]s, actions change the [`state::State`] (pure, told the time), the state
-//! says what to do outside ([`action::Effect`]), and [`draw`] shows it. Searching and decoding happen on
+//! Events become `Action`s, actions change the `State` (pure, told the time), the state
+//! says what to do outside (`Effect`s), and `draw` shows it. Searching and decoding happen on
 //! threads of their own; drawing never waits for them, and answers to questions that nobody asks any more
 //! are dropped by their number. No model is known here: the towers arrive behind the encoder traits.
 
