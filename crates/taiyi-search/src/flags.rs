@@ -51,28 +51,20 @@ pub(crate) enum When {
     Never,
 }
 
+// What a command does is told by its flags: a line here would replace the whole of it, also in the long help.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Try it at once: a small model and 300 drawn pictures are part of the program
     Demo(DemoFlags),
-    /// Make or renew the index of folders and files
     Index(IndexFlags),
-    /// Search as you type, and see the pictures; also without any command
     Tui(TuiFlags),
-    /// Find pictures by a sentence, by a picture, or by a sum of both
     Query(QueryFlags),
-    /// Print the vectors of texts and pictures
     Embed(EmbedFlags),
-    /// Say what is in the index
     Status(StatusFlags),
-    /// Check every byte of the index
     Verify(VerifyFlags),
-    /// Take folders or files out of the index; the files themselves stay
     Remove(RemoveFlags),
     /// Measure a model on pictures with known answers
     #[command(subcommand)]
     Eval(EvalFlags),
-    /// Print a completion script for a shell
     Completions(CompletionsFlags),
 }
 
@@ -209,7 +201,7 @@ pub(crate) enum HitFormat {
     Json,
 }
 
-/// Search as you type, and see the pictures.
+/// Search as you type, and see the pictures; also without any command.
 ///
 /// F1 shows the keys. Tab marks pictures; on leaving, the marked paths go to standard output, so
 /// `taiyi-search tui | xargs -d '\n' cp -t chosen/` works. Keys, colours and more are set in the table [tui] of
@@ -245,7 +237,9 @@ pub(crate) enum VectorFormat {
     Npy,
 }
 
-/// Say what is in the index: folders, counts, model, size, failed files.
+/// Say what is in the index.
+///
+/// Folders, counts, model, size, failed files.
 #[derive(Args, Debug)]
 pub(crate) struct StatusFlags {
     /// List every failed file with the reason
@@ -256,9 +250,10 @@ pub(crate) struct StatusFlags {
     pub(crate) format: SummaryFormat,
 }
 
-/// Check every byte of the index: checksums, and that ledger and generation agree.
+/// Check every byte of the index.
 ///
-/// Says what is broken and how to mend it. Exit status: 0 if all is well, 1 if something is broken.
+/// Its checksums, and that ledger and generation agree. Says what is broken and how to mend it. Exit status: 0
+/// if all is well, 1 if something is broken.
 #[derive(Args, Debug)]
 pub(crate) struct VerifyFlags {
     /// Form of the answer
@@ -277,17 +272,16 @@ pub(crate) struct RemoveFlags {
 /// Measure a model on pictures with known answers
 #[derive(Debug, Subcommand)]
 pub(crate) enum EvalFlags {
-    /// How well captions find their pictures, and pictures their captions
     Retrieval(RetrievalFlags),
 }
 
-/// How well captions find their pictures, and pictures their captions: R@k, MRR, median rank.
+/// How well captions find their pictures, and pictures their captions.
 ///
-/// Text → image: each caption is a query, its picture the one right answer among all pictures below
-/// --images, those without a caption included. Image → text, where every picture has a caption: a picture
-/// counts at the rank of the best of its captions. Equal scores count against the right answer. Files with
-/// the same content are one picture; rows that repeat another count once. The model is that of --model,
-/// else the index's own, else the default.
+/// R@k, the mean reciprocal rank (MRR) and the median rank. Text → image: each caption is a query, its picture
+/// the one right answer among all pictures below --images, those without a caption included. Image → text, where
+/// every picture has a caption: a picture counts at the rank of the best of its captions. Equal scores count
+/// against the right answer. Files with the same content are one picture; rows that repeat another count once.
+/// The model is that of --model, else the index's own, else the default.
 #[derive(Args, Debug)]
 pub(crate) struct RetrievalFlags {
     /// Folder of the pictures
@@ -321,5 +315,22 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_long_help_tells_what_the_short_one_leaves_out() {
+        for (path, detail) in [
+            (&["index"][..], "Ctrl-C stops after the batch at hand"),
+            (&["query"], "one that begins with - goes behind --"),
+            (&["eval", "retrieval"], "Equal scores count against the right answer"),
+        ] {
+            let mut command = Cli::command();
+            for name in path {
+                command = command.find_subcommand(name).unwrap().clone();
+            }
+            let long = command.get_long_about().unwrap().to_string();
+            assert!(long.replace('\n', " ").contains(detail), "{long}");
+            assert!(!command.get_about().unwrap().to_string().contains(detail));
+        }
     }
 }
