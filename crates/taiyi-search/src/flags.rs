@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 /// Search your own pictures with Chinese sentences, on your own machine.
 ///
@@ -58,6 +58,7 @@ pub(crate) enum Command {
     Index(IndexFlags),
     Tui(TuiFlags),
     Query(QueryFlags),
+    Classify(ClassifyFlags),
     Embed(EmbedFlags),
     Status(StatusFlags),
     Verify(VerifyFlags),
@@ -213,6 +214,55 @@ pub(crate) struct TuiFlags {
     pub(crate) null: bool,
 }
 
+/// Say which of several labels fits a picture.
+///
+/// As in the model card: the probability of a label is the softmax, over all labels given, of 100 times the
+/// cosine of picture and label. So it says how much better a label fits than the others, and some label is
+/// always the best one. A label alone gets its cosine and no probability: among one, that would always be 1.
+/// Exit status: 0, or 2 if something went wrong, such as a picture that cannot be read; the others still count.
+#[derive(Args, Debug)]
+pub(crate) struct ClassifyFlags {
+    /// Pictures
+    #[arg(value_name = "IMAGE", required = true)]
+    pub(crate) images: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) labels: LabelFlags,
+    /// How many labels a picture, at most; probabilities are among all of them
+    #[arg(short = 'k', long = "top", value_name = "N", default_value_t = 5)]
+    pub(crate) k: usize,
+    /// Pad texts as the model card's example code does: all texts are one batch, padded to the longest, and the
+    /// padding is attended to. Reproduces the numbers of the card, where a label's vector depends on the others
+    #[arg(long)]
+    pub(crate) reference_padding: bool,
+    /// Form of the answer
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LabelFormat::Table)]
+    pub(crate) format: LabelFormat,
+}
+
+// Labels, and how they become texts. (A doc comment would replace what the commands say of themselves.)
+#[derive(Args, Debug)]
+#[command(group(ArgGroup::new("source of labels").required(true).args(["labels", "labels_file"])))]
+pub(crate) struct LabelFlags {
+    /// Labels, e.g. 一只猫,一只狗,两只猫; the commas ， and 、 part them too; repeatable
+    #[arg(long, value_name = "LABEL,…", allow_hyphen_values = true)]
+    pub(crate) labels: Vec<String>,
+    /// Labels from a file in UTF-8: a label a line, commas and all, or a class, a tab, and its label
+    #[arg(long, value_name = "FILE")]
+    pub(crate) labels_file: Option<PathBuf>,
+    /// Put each label into this text in place of {}, e.g. 一张{}的照片; repeatable: the unit vectors of a label's
+    /// texts are averaged, and the average is scaled to unit length again [default: {}]
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    pub(crate) template: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LabelFormat {
+    /// Aligned columns to read
+    Table,
+    /// One JSON object a picture, each on its own line
+    Json,
+}
+
 /// Print the vectors of texts and pictures.
 ///
 /// Unit vectors, as the index holds them: texts first, then pictures, each in the order given.
@@ -322,6 +372,7 @@ mod tests {
         for (path, detail) in [
             (&["index"][..], "Ctrl-C stops after the batch at hand"),
             (&["query"], "one that begins with - goes behind --"),
+            (&["classify"], "among one, that would always be 1"),
             (&["eval", "retrieval"], "Equal scores count against the right answer"),
         ] {
             let mut command = Cli::command();
