@@ -1,8 +1,8 @@
-//! `classify`: labels for pictures.
+//! `classify` and `eval classification`: labels for pictures, and how often they are right.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use image::{ImageFormat, Rgb, RgbImage};
 use serde_json::Value;
@@ -180,4 +180,150 @@ fn slips_are_refused_before_any_picture_is_read() {
     refused(&["--labels", "猫,狗", "--template", &format!("{long}{{}}")], &["longer than the 512 tokens"]);
     s.run(&["classify", "无.png"]).exited(2);
     s.run(&["classify", "无.png", "--labels", "猫", "--labels-file", "labels.txt"]).exited(2);
+}
+
+/// `eval classification` over `photos`, with the labels in `labels.txt`.
+fn eval(s: &Sandbox, labels: &str, more: &[&str]) -> Output {
+    s.write("labels.txt", labels.as_bytes());
+    let args = ["eval", "classification", "--images", "photos", "--labels-file", "labels.txt"];
+    s.run(&[&args[..], more].concat())
+}
+
+/// What it found for a class.
+fn class<'a>(measured: &'a Value, name: &str) -> &'a Value {
+    measured["classes"].as_array().unwrap().iter().find(|class| class["class"] == name).unwrap()
+}
+
+#[test]
+fn a_folder_a_class_is_classified() {
+    let s = Sandbox::new();
+    let things = things();
+    let mut firsts = BTreeMap::new();
+    let labels: Vec<&str> = things.keys().map(String::as_str).collect();
+    for (thing, pictures) in &things {
+        for picture in pictures {
+            // Below the folder of the class, at whatever depth.
+            let copy = Path::new("photos").join(thing).join(picture.strip_prefix(data()).unwrap());
+            s.write(&copy, &fs::read(picture).unwrap());
+            firsts.insert(copy.to_str().unwrap().to_owned(), (thing.clone(), String::new()));
+        }
+    }
+    let json = ["--model", "demo", "--format", "json"];
+    let measured = eval(&s, &labels.join("\n"), &json).succeeded().json();
+    assert_eq!((&measured["pictures"], &measured["labels"]), (&firsts.len().into(), &things.len().into()));
+    let share = |name: &str| measured[name].as_f64().unwrap();
+    assert!(share("top_1") >= 0.9 && share("top_5") >= 0.97 && share("top_5") <= 1.0, "{measured:#}");
+
+    // The same as `classify` says of each picture.
+    let paths: Vec<String> = firsts.keys().cloned().collect();
+    let mut args = vec!["--model", "demo", "--labels-file", "labels.txt"];
+    args.extend(paths.iter().map(String::as_str));
+    for line in classify(&s, &args).succeeded().json_lines() {
+        firsts.get_mut(line["image"].as_str().unwrap()).unwrap().1 = fits(&line)[0].0.clone();
+    }
+    for (thing, pictures) in &things {
+        let found = class(&measured, thing);
+        assert_eq!(found["pictures"], pictures.len());
+        let of_this: Vec<&String> =
+            firsts.values().filter(|(right, _)| right == thing).map(|(_, first)| first).collect();
+        let right = of_this.iter().filter(|first| **first == thing).count();
+        assert_eq!(found["top_1"], right as f64 / pictures.len() as f64, "{thing}");
+        for wrong in found["taken_for"].as_array().unwrap() {
+            let times = of_this.iter().filter(|first| wrong["label"] == ***first).count();
+            assert_eq!(wrong["pictures"], times, "{thing}");
+        }
+    }
+
+    // A table that says the same, of pictures wherever they lie.
+    let table: String = firsts
+        .iter()
+        .map(|(path, (thing, _))| format!("{}\t{thing}\n", path.strip_prefix("photos/").unwrap()))
+        .collect();
+    s.write("classes.tsv", table.as_bytes());
+    let by_table = eval(&s, &labels.join("\n"), &[&json[..], &["--classes", "classes.tsv"]].concat());
+    assert_eq!(by_table.succeeded().json(), measured);
+    assert!(!s.index_dir().exists());
+}
+
+#[test]
+fn equal_scores_count_against_the_right_label() {
+    let s = Sandbox::new();
+    s.paint("a/1.png", 1);
+    s.paint("b/2.png", 2);
+    // To the tokenizer, these are the same.
+    let measured = eval(&s, "a\tcat\nb\tCAT\n", &["--format", "json"]).succeeded().json();
+    assert_eq!((&measured["top_1"], &measured["top_5"]), (&0.0.into(), &1.0.into()));
+    assert_eq!(class(&measured, "a")["taken_for"][0]["label"], "CAT");
+    let text = eval(&s, "a\tcat\nb\tCAT\n", &[]);
+    let text = text.succeeded().text();
+    assert!(
+        text.starts_with("model tiny, 2 pictures, 2 labels, 1 template\nlabel  class  n   top-1"),
+        "{text}"
+    );
+    assert!(text.contains("top-5 says nothing among 2 labels"), "{text}");
+    assert!(text.contains("\nworst   top-1  taken for\ncat    0.0000  CAT 1\n"), "{text}");
+}
+
+#[test]
+fn what_takes_no_part_is_told() {
+    let s = Sandbox::new();
+    for (name, seed) in [("猫/1.png", 1), ("猫/深/2.png", 2), ("鸟/3.png", 3), ("4.png", 4)] {
+        s.paint(name, seed);
+    }
+    // The same content in the same class, and in another.
+    s.paint("猫/再.png", 1);
+    s.paint("狗/1.png", 1);
+    s.write("photos/狗/坏.jpg", b"\xff\xd8\xff\xe0 no more");
+    let output = eval(&s, "猫\n狗\n鱼\n", &["--format", "json"]);
+    let measured = output.succeeded().json();
+    assert_eq!((&measured["pictures"], &measured["failed"]), (&3.into(), &1.into()));
+    assert_eq!(
+        (&class(&measured, "猫")["pictures"], &class(&measured, "狗")["pictures"]),
+        (&2.into(), &1.into())
+    );
+    assert_eq!(
+        (&class(&measured, "鱼")["pictures"], &class(&measured, "鱼")["top_1"]),
+        (&0.into(), &Value::Null)
+    );
+    assert_eq!(measured["classes_without_label"], serde_json::json!([{ "class": "鸟", "files": 1 }]));
+    assert_eq!(measured["files_without_class"], 1);
+    for told in [
+        "1 file lies in no folder of photos",
+        "1 class has no label, so that 1 file takes no part: 鸟",
+        "1 class has no picture, and can only be wrong: 鱼",
+        "1 picture is of more than one class",
+    ] {
+        assert!(output.stderr.contains(told), "{told}: {}", output.stderr);
+    }
+    let text = eval(&s, "猫\n狗\n鱼\n", &["--template", "一张{}的照片", "--template", "{}"]);
+    let text = text.succeeded().text();
+    assert!(
+        text.contains("3 labels, 2 templates") && text.contains("\n鱼     0       –       –\n"),
+        "{text}"
+    );
+    assert!(text.contains("1 file could not be read and took no part"), "{text}");
+
+    s.write("classes.tsv", "猫/1.png\t猫\n狗/坏.jpg\t狗\n鸟/3.png\t鸟\n".as_bytes());
+    let output = eval(&s, "猫\n狗\n", &["--classes", "classes.tsv", "--format", "json"]);
+    let measured = output.succeeded().json();
+    assert_eq!((&measured["pictures"], &measured["rows_left_out"]), (&1.into(), &1.into()));
+    assert!(output.stderr.contains("1 row was left out") && output.stderr.contains("line 2 of classes.tsv"));
+}
+
+#[test]
+fn what_cannot_be_measured_is_refused() {
+    let s = Sandbox::new();
+    s.paint("猫/1.png", 1);
+    eval(&s, "猫\n", &[]).refused(&["one label alone"]);
+    eval(&s, "狗\n鸟\n", &[]).refused(&["no picture in photos", "the classes are 猫", "狗, 鸟"]);
+    s.write("classes.tsv", "无.png\t猫\n".as_bytes());
+    eval(&s, "狗\n猫\n", &["--classes", "classes.tsv"])
+        .refused(&["line 1 of classes.tsv", "no picture 无.png"]);
+    s.write("classes.tsv", b"1.png cat\n");
+    eval(&s, "狗\n猫\n", &["--classes", "classes.tsv"]).refused(&["line 1", "0 tabs", "class"]);
+    s.run(&["eval", "classification", "--images", "无", "--labels", "猫,狗"]).refused(&["--images 无"]);
+    s.write("photos/猫/1.png", b"\x89PNG no more");
+    eval(&s, "狗\n猫\n", &["-q"]).exited(2);
+    let left = s.at("home/cache/taiyi-search/eval").read_dir().unwrap();
+    assert!(left.map(|entry| entry.unwrap().file_name()).eq(["LOCK"]), "nothing of it stays");
 }

@@ -323,6 +323,7 @@ pub(crate) struct RemoveFlags {
 #[derive(Debug, Subcommand)]
 pub(crate) enum EvalFlags {
     Retrieval(RetrievalFlags),
+    Classification(ClassificationFlags),
 }
 
 /// How well captions find their pictures, and pictures their captions.
@@ -344,6 +345,29 @@ pub(crate) struct RetrievalFlags {
     #[arg(short, value_name = "K,…", value_delimiter = ',', default_value = "1,5,10",
         value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) k: Vec<u32>,
+    /// Form of the answer
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = SummaryFormat::Text)]
+    pub(crate) format: SummaryFormat,
+}
+
+/// How often the label that fits a picture best is the right one.
+///
+/// Each picture is compared with every label, labels without pictures included; top-k is the share of pictures
+/// whose own label is among the k that fit best. Equal scores count against the right label. The class of a
+/// picture is the folder of --images that it lies in, at whatever depth, or what --classes says. Files with
+/// the same content are one picture; in several classes, it counts once in each. Pictures of a class without a
+/// label take no part. Top-1 and top-5 over all are shares of pictures, so that large classes weigh more. The
+/// model is that of --model, else the index's own, else the default.
+#[derive(Args, Debug)]
+pub(crate) struct ClassificationFlags {
+    /// Folder of the pictures: a folder in it for each class, unless --classes is given
+    #[arg(long, value_name = "DIR")]
+    pub(crate) images: PathBuf,
+    /// Table in UTF-8, a line each: path of a picture below DIR, a tab, its class
+    #[arg(long, value_name = "TSV")]
+    pub(crate) classes: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) labels: LabelFlags,
     /// Form of the answer
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = SummaryFormat::Text)]
     pub(crate) format: SummaryFormat,
@@ -374,6 +398,7 @@ mod tests {
             (&["query"], "one that begins with - goes behind --"),
             (&["classify"], "among one, that would always be 1"),
             (&["eval", "retrieval"], "Equal scores count against the right answer"),
+            (&["eval", "classification"], "Equal scores count against the right label"),
         ] {
             let mut command = Cli::command();
             for name in path {

@@ -61,6 +61,11 @@ impl Labels {
         Ok(Self { rows, templates })
     }
 
+    /// How many templates.
+    pub(crate) fn templates(&self) -> usize {
+        self.templates.len()
+    }
+
     /// The texts of `labels`, all of the first label before those of the second.
     fn texts(&self, labels: &[Label]) -> Vec<String> {
         let fill = |label: &Label, template: &String| template.replace(SLOT, &label.text);

@@ -9,6 +9,8 @@ use crate::exit::Exit;
 use crate::flags::EvalFlags;
 use crate::settings::Settings;
 
+mod class_report;
+mod classification;
 mod picture_table;
 mod pictures;
 mod retrieval;
@@ -16,6 +18,7 @@ mod retrieval;
 pub(crate) fn run(settings: &Settings, flags: &EvalFlags) -> anyhow::Result<Exit> {
     match flags {
         EvalFlags::Retrieval(flags) => retrieval::run(settings, flags),
+        EvalFlags::Classification(flags) => classification::run(settings, flags),
     }
 }
 

@@ -22,6 +22,8 @@ pub(super) struct Column {
 
 /// Texts that belong to a picture.
 pub(super) const CAPTION: Column = Column { name: "caption", row: ("caption", "captions") };
+/// The class that a picture is of.
+pub(super) const CLASS: Column = Column { name: "class", row: ("row", "rows") };
 
 /// One row.
 #[derive(Clone, Debug, PartialEq, Eq)]
