@@ -38,7 +38,7 @@ fn run(cli: &Cli) -> anyhow::Result<Exit> {
         if commands::tui::has_terminal() {
             return commands::tui::run(&settings, &TuiFlags::default());
         }
-        Cli::command().print_help()?;
+        exit::note(&Cli::command().render_help().ansi().to_string());
         return Ok(Exit::Failure);
     };
     match command {
