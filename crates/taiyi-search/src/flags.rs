@@ -205,7 +205,7 @@ pub(crate) enum HitFormat {
 /// Search as you type, and see the pictures; also without any command.
 ///
 /// F1 shows the keys. Tab marks pictures; on leaving, the marked paths go to standard output, so
-/// `taiyi-search tui | xargs -d '\n' cp -t chosen/` works. Keys, colours and more are set in the table [tui] of
+/// `taiyi-search tui | xargs -d '\n' cp -t chosen/` works. Keys, colours and more are set in the table `tui` of
 /// the config file. What happens is logged to tui.log in the cache folder, more of it with -v.
 #[derive(Args, Debug, Default)]
 pub(crate) struct TuiFlags {
