@@ -364,7 +364,7 @@ fn help_and_version_are_results() {
         let output = s.run(args);
         assert!(!output.succeeded().quietly().text().is_empty());
     }
-    for command in ["index", "query", "embed", "status", "verify", "remove", "completions"] {
+    for command in ["index", "query", "classify", "embed", "status", "verify", "remove", "completions"] {
         let output = s.run(&[command, "--help"]);
         let help = output.succeeded().quietly().text();
         assert!(help.contains(&format!("taiyi-search {command}")), "{help}");

@@ -11,7 +11,7 @@ use crate::harness::{
 };
 
 /// What is committed beside the code.
-fn data() -> PathBuf {
+pub(crate) fn data() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../index-data").canonicalize().unwrap()
 }
 
@@ -19,13 +19,13 @@ fn data() -> PathBuf {
 const DEFAULT_PROMPTS: [&str; 4] = ["两只老虎", "三辆汽车", "雪地里的企鹅", "森林里的猫"];
 
 /// A line of `queries.tsv`.
-struct Graded {
-    grade: String,
-    prompt: String,
-    fitting: Vec<String>,
+pub(crate) struct Graded {
+    pub(crate) grade: String,
+    pub(crate) prompt: String,
+    pub(crate) fitting: Vec<String>,
 }
 
-fn graded() -> Vec<Graded> {
+pub(crate) fn graded() -> Vec<Graded> {
     let table = fs::read_to_string(data().join("queries.tsv")).unwrap();
     let row = |line: &str| {
         let columns: Vec<&str> = line.split('\t').collect();

@@ -15,6 +15,7 @@ mod tmux;
 
 mod answers;
 mod bad_input;
+mod classify;
 mod crashes;
 mod damage;
 mod demo;

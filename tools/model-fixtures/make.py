@@ -42,6 +42,8 @@ PICTURES = [
     ("column", 2, 15_000),
     ("large", 2400, 1799),
 ]
+# The prompts of the model card's first example. It pads them to the longest and passes no attention mask.
+CARD_PROMPTS = ["一只猫", "一只狗", "两只猫", "两只老虎", "一只老虎"]
 # Of every prepared picture the rows kept, to save space; the embeddings depend on all of them.
 ROW_STEP = 4
 
@@ -161,6 +163,26 @@ def prepare(pixels):
     return np.asarray(image.resize(size, Image.Resampling.BICUBIC).crop((left, top, left + SIDE, top + SIDE)))
 
 
+def card_picture():
+    """A picture that end-to-end tests draw again in a line."""
+    y, x = np.mgrid[:256, :256]
+    return np.stack([x, y, x ^ y], axis=-1).astype(np.uint8)
+
+
+def embed_picture(image, prepared):
+    values = (prepared.astype(np.float32) / np.float32(255) - np.float32(MEAN)) / np.float32(STD)
+    batch = torch.from_numpy(np.ascontiguousarray(values.transpose(2, 0, 1)))[None]
+    with torch.inference_mode():
+        pooled = image.vision_model(pixel_values=batch).pooler_output
+        return unit(image.visual_projection(pooled))[0]
+
+
+def card_table(picture, texts):
+    """Probabilities of the texts for the picture as in the model card, to six decimals."""
+    logits = 100.0 * torch.from_numpy(texts) @ torch.from_numpy(picture)
+    return [round(float(p), 6) for p in logits.softmax(dim=-1)]
+
+
 def unit(vectors):
     return (vectors / vectors.norm(dim=-1, keepdim=True)).numpy().astype(np.float32)
 
@@ -173,22 +195,26 @@ def write_references(text, image):
     with torch.inference_mode():
         texts = [unit(text(input_ids=torch.tensor([row])).logits)[0] for row in ids]
         texts.append(unit(text(input_ids=torch.tensor([long])).logits)[0])
+        padded = unit(text(tokenizer(CARD_PROMPTS, return_tensors="pt", padding=True)["input_ids"]).logits)
+        alone = [unit(text(**tokenizer(prompt, return_tensors="pt")).logits)[0] for prompt in CARD_PROMPTS]
+    drawn = embed_picture(image, prepare(card_picture()))
+    card = {
+        "prompts": CARD_PROMPTS,
+        "probabilities": card_table(drawn, np.stack(alone)),
+        "probabilities_as_padded": card_table(drawn, padded),
+    }
 
-    arrays = {"text_embeddings": np.stack(texts)}
+    arrays = {"text_embeddings": np.stack(texts), "card_embeddings_as_padded": padded}
     embeddings = []
     for name, columns, rows in PICTURES:
         prepared = prepare(picture(columns, rows))
         arrays[f"prepared.{name}"] = np.ascontiguousarray(prepared[::ROW_STEP])
-        values = (prepared.astype(np.float32) / np.float32(255) - np.float32(MEAN)) / np.float32(STD)
-        batch = torch.from_numpy(np.ascontiguousarray(values.transpose(2, 0, 1)))[None]
-        with torch.inference_mode():
-            pooled = image.vision_model(pixel_values=batch).pooler_output
-            embeddings.append(unit(image.visual_projection(pooled))[0])
+        embeddings.append(embed_picture(image, prepared))
     arrays["image_embeddings"] = np.stack(embeddings)
     save_file(arrays, DATA / "reference.safetensors")
     (DATA / "reference.json").write_text(
         json.dumps(
-            {"prompts": prompts, "token_ids": ids, "pictures": PICTURES, "row_step": ROW_STEP},
+            {"prompts": prompts, "token_ids": ids, "card": card, "pictures": PICTURES, "row_step": ROW_STEP},
             ensure_ascii=False,
         )
         + "\n",

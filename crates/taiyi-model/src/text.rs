@@ -10,7 +10,7 @@ use taiyi_core::{Embedding, EncodeError, TextEncoder};
 use crate::config::TextConfig;
 use crate::files::Files;
 use crate::tokenizer::Tokenizer;
-use crate::towers::bert::{self, Bert};
+use crate::towers::bert::{self, Bert, Padding};
 use crate::weights::{WeightFile, plain};
 use crate::workers::Workers;
 use crate::{ModelError, TowerOptions, embeddings};
@@ -72,7 +72,22 @@ impl TextTower {
         self.tokenizer.max_tokens()
     }
 
-    fn encode(&self, batch: &[&str]) -> Result<Vec<Embedding>, ModelError> {
+    /// Embeds a batch as the model card's example code does: every text is padded to the longest, and the
+    /// padding is attended to. So embeddings depend on what else is in the batch; this is for reproducing
+    /// numbers made that way, and for nothing else.
+    ///
+    /// # Errors
+    /// When the model fails on the batch as a whole.
+    pub fn encode_with_reference_padding(&self, batch: &[&str]) -> Result<Vec<Embedding>, ModelError> {
+        self.encode(batch, Padding::Attended)
+    }
+
+    /// `padding` is told the length of the longest text, in tokens.
+    fn encode(
+        &self,
+        batch: &[&str],
+        padding: impl FnOnce(usize) -> Padding,
+    ) -> Result<Vec<Embedding>, ModelError> {
         let mut texts = Vec::with_capacity(batch.len());
         for (index, text) in batch.iter().enumerate() {
             let tokens = self.tokenize(text)?;
@@ -84,7 +99,12 @@ impl TextTower {
         // Texts of a length run together, so that short ones are not padded to a long one.
         texts.sort_by_key(|(_, ids)| ids.len());
         let sorted: Vec<&[u32]> = texts.iter().map(|(_, ids)| ids.as_slice()).collect();
-        let lengths: Vec<usize> = sorted.iter().map(|ids| ids.len()).collect();
+        let padding = padding(sorted.last().map_or(0, |ids| ids.len()));
+        let padded = |ids: &&[u32]| match padding {
+            Padding::Masked => ids.len(),
+            Padding::Attended(length) => length,
+        };
+        let lengths: Vec<usize> = sorted.iter().map(padded).collect();
         let most = batch.len().div_ceil(self.workers.threads()).min(BATCH_TEXTS);
         let groups = buckets(&lengths, most, BATCH_TOKENS);
         let vectors = self.workers.map_batches(&groups, 1, |groups| {
@@ -93,7 +113,7 @@ impl TextTower {
                 let texts = sorted.get(group.clone()).unwrap_or_default();
                 let output = self
                     .bert
-                    .forward(texts, self.tokenizer.padding())
+                    .forward(texts, self.tokenizer.padding(), padding)
                     .map_err(|error| ModelError::run(&self.path, plain(&error)))?;
                 vectors.append(&mut embeddings::from_output(&output, &self.path)?);
             }
@@ -129,7 +149,7 @@ impl TextEncoder for TextTower {
     }
 
     fn encode_texts(&self, batch: &[&str]) -> Result<Vec<Embedding>, EncodeError> {
-        Ok(self.encode(batch)?)
+        Ok(self.encode(batch, |_| Padding::Masked)?)
     }
 
     fn too_long(&self, text: &str) -> Result<Option<usize>, EncodeError> {

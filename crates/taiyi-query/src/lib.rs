@@ -7,6 +7,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod classification;
 mod date;
 mod filter;
 pub mod metrics;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 /// Search your own pictures with Chinese sentences, on your own machine.
 ///
@@ -51,28 +51,21 @@ pub(crate) enum When {
     Never,
 }
 
+// What a command does is told by its flags: a line here would replace the whole of it, also in the long help.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Try it at once: a small model and 300 drawn pictures are part of the program
     Demo(DemoFlags),
-    /// Make or renew the index of folders and files
     Index(IndexFlags),
-    /// Search as you type, and see the pictures; also without any command
     Tui(TuiFlags),
-    /// Find pictures by a sentence, by a picture, or by a sum of both
     Query(QueryFlags),
-    /// Print the vectors of texts and pictures
+    Classify(ClassifyFlags),
     Embed(EmbedFlags),
-    /// Say what is in the index
     Status(StatusFlags),
-    /// Check every byte of the index
     Verify(VerifyFlags),
-    /// Take folders or files out of the index; the files themselves stay
     Remove(RemoveFlags),
     /// Measure a model on pictures with known answers
     #[command(subcommand)]
     Eval(EvalFlags),
-    /// Print a completion script for a shell
     Completions(CompletionsFlags),
 }
 
@@ -209,16 +202,65 @@ pub(crate) enum HitFormat {
     Json,
 }
 
-/// Search as you type, and see the pictures.
+/// Search as you type, and see the pictures; also without any command.
 ///
 /// F1 shows the keys. Tab marks pictures; on leaving, the marked paths go to standard output, so
-/// `taiyi-search tui | xargs -d '\n' cp -t chosen/` works. Keys, colours and more are set in the table [tui] of
+/// `taiyi-search tui | xargs -d '\n' cp -t chosen/` works. Keys, colours and more are set in the table `tui` of
 /// the config file. What happens is logged to tui.log in the cache folder, more of it with -v.
 #[derive(Args, Debug, Default)]
 pub(crate) struct TuiFlags {
     /// End marked paths with NUL instead of a newline, for xargs -0
     #[arg(short = '0', long = "null")]
     pub(crate) null: bool,
+}
+
+/// Say which of several labels fits a picture.
+///
+/// As in the model card: the probability of a label is the softmax, over all labels given, of 100 times the
+/// cosine of picture and label. So it says how much better a label fits than the others, and some label is
+/// always the best one. A label alone gets its cosine and no probability: among one, that would always be 1.
+/// Exit status: 0, or 2 if something went wrong, such as a picture that cannot be read; the others still count.
+#[derive(Args, Debug)]
+pub(crate) struct ClassifyFlags {
+    /// Pictures
+    #[arg(value_name = "IMAGE", required = true)]
+    pub(crate) images: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) labels: LabelFlags,
+    /// How many labels a picture, at most; probabilities are among all of them
+    #[arg(short = 'k', long = "top", value_name = "N", default_value_t = 5)]
+    pub(crate) k: usize,
+    /// Pad texts as the model card's example code does: all texts are one batch, padded to the longest, and the
+    /// padding is attended to. Reproduces the numbers of the card, where a label's vector depends on the others
+    #[arg(long)]
+    pub(crate) reference_padding: bool,
+    /// Form of the answer
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LabelFormat::Table)]
+    pub(crate) format: LabelFormat,
+}
+
+// Labels, and how they become texts. (A doc comment would replace what the commands say of themselves.)
+#[derive(Args, Debug)]
+#[command(group(ArgGroup::new("source of labels").required(true).args(["labels", "labels_file"])))]
+pub(crate) struct LabelFlags {
+    /// Labels, e.g. 一只猫,一只狗,两只猫; the commas ， and 、 part them too; repeatable
+    #[arg(long, value_name = "LABEL,…", allow_hyphen_values = true)]
+    pub(crate) labels: Vec<String>,
+    /// Labels from a file in UTF-8: a label a line, commas and all, or a class, a tab, and its label
+    #[arg(long, value_name = "FILE")]
+    pub(crate) labels_file: Option<PathBuf>,
+    /// Put each label into this text in place of {}, e.g. 一张{}的照片; repeatable: the unit vectors of a label's
+    /// texts are averaged, and the average is scaled to unit length again [default: {}]
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    pub(crate) template: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LabelFormat {
+    /// Aligned columns to read
+    Table,
+    /// One JSON object a picture, each on its own line
+    Json,
 }
 
 /// Print the vectors of texts and pictures.
@@ -245,7 +287,9 @@ pub(crate) enum VectorFormat {
     Npy,
 }
 
-/// Say what is in the index: folders, counts, model, size, failed files.
+/// Say what is in the index.
+///
+/// Folders, counts, model, size, failed files.
 #[derive(Args, Debug)]
 pub(crate) struct StatusFlags {
     /// List every failed file with the reason
@@ -256,9 +300,10 @@ pub(crate) struct StatusFlags {
     pub(crate) format: SummaryFormat,
 }
 
-/// Check every byte of the index: checksums, and that ledger and generation agree.
+/// Check every byte of the index.
 ///
-/// Says what is broken and how to mend it. Exit status: 0 if all is well, 1 if something is broken.
+/// Its checksums, and that ledger and generation agree. Says what is broken and how to mend it. Exit status: 0
+/// if all is well, 1 if something is broken.
 #[derive(Args, Debug)]
 pub(crate) struct VerifyFlags {
     /// Form of the answer
@@ -277,17 +322,17 @@ pub(crate) struct RemoveFlags {
 /// Measure a model on pictures with known answers
 #[derive(Debug, Subcommand)]
 pub(crate) enum EvalFlags {
-    /// How well captions find their pictures, and pictures their captions
     Retrieval(RetrievalFlags),
+    Classification(ClassificationFlags),
 }
 
-/// How well captions find their pictures, and pictures their captions: R@k, MRR, median rank.
+/// How well captions find their pictures, and pictures their captions.
 ///
-/// Text → image: each caption is a query, its picture the one right answer among all pictures below
-/// --images, those without a caption included. Image → text, where every picture has a caption: a picture
-/// counts at the rank of the best of its captions. Equal scores count against the right answer. Files with
-/// the same content are one picture; rows that repeat another count once. The model is that of --model,
-/// else the index's own, else the default.
+/// R@k, the mean reciprocal rank (MRR) and the median rank. Text → image: each caption is a query, its picture
+/// the one right answer among all pictures below --images, those without a caption included. Image → text, where
+/// every picture has a caption: a picture counts at the rank of the best of its captions. Equal scores count
+/// against the right answer. Files with the same content are one picture; rows that repeat another count once.
+/// The model is that of --model, else the index's own, else the default.
 #[derive(Args, Debug)]
 pub(crate) struct RetrievalFlags {
     /// Folder of the pictures
@@ -300,6 +345,29 @@ pub(crate) struct RetrievalFlags {
     #[arg(short, value_name = "K,…", value_delimiter = ',', default_value = "1,5,10",
         value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) k: Vec<u32>,
+    /// Form of the answer
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = SummaryFormat::Text)]
+    pub(crate) format: SummaryFormat,
+}
+
+/// How often the label that fits a picture best is the right one.
+///
+/// Each picture is compared with every label, labels without pictures included; top-k is the share of pictures
+/// whose own label is among the k that fit best. Equal scores count against the right label. The class of a
+/// picture is the folder of --images that it lies in, at whatever depth, or what --classes says. Files with
+/// the same content are one picture; in several classes, it counts once in each. Pictures of a class without a
+/// label take no part. Top-1 and top-5 over all are shares of pictures, so that large classes weigh more. The
+/// model is that of --model, else the index's own, else the default.
+#[derive(Args, Debug)]
+pub(crate) struct ClassificationFlags {
+    /// Folder of the pictures: a folder in it for each class, unless --classes is given
+    #[arg(long, value_name = "DIR")]
+    pub(crate) images: PathBuf,
+    /// Table in UTF-8, a line each: path of a picture below DIR, a tab, its class
+    #[arg(long, value_name = "TSV")]
+    pub(crate) classes: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) labels: LabelFlags,
     /// Form of the answer
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = SummaryFormat::Text)]
     pub(crate) format: SummaryFormat,
@@ -321,5 +389,24 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_long_help_tells_what_the_short_one_leaves_out() {
+        for (path, detail) in [
+            (&["index"][..], "Ctrl-C stops after the batch at hand"),
+            (&["query"], "one that begins with - goes behind --"),
+            (&["classify"], "among one, that would always be 1"),
+            (&["eval", "retrieval"], "Equal scores count against the right answer"),
+            (&["eval", "classification"], "Equal scores count against the right label"),
+        ] {
+            let mut command = Cli::command();
+            for name in path {
+                command = command.find_subcommand(name).unwrap().clone();
+            }
+            let long = command.get_long_about().unwrap().to_string();
+            assert!(long.replace('\n', " ").contains(detail), "{long}");
+            assert!(!command.get_about().unwrap().to_string().contains(detail));
+        }
     }
 }

@@ -8,6 +8,8 @@ mod encoders;
 mod exit;
 mod flags;
 mod interrupt;
+mod labels;
+mod lines;
 mod logging;
 mod models;
 mod output;
@@ -36,7 +38,7 @@ fn run(cli: &Cli) -> anyhow::Result<Exit> {
         if commands::tui::has_terminal() {
             return commands::tui::run(&settings, &TuiFlags::default());
         }
-        Cli::command().print_help()?;
+        exit::note(&Cli::command().render_help().ansi().to_string());
         return Ok(Exit::Failure);
     };
     match command {
@@ -44,6 +46,7 @@ fn run(cli: &Cli) -> anyhow::Result<Exit> {
         Command::Demo(flags) => commands::demo::run(&settings, flags),
         Command::Index(flags) => commands::index::run(&settings, flags),
         Command::Query(flags) => commands::query::run(&settings, flags),
+        Command::Classify(flags) => commands::classify::run(&settings, flags),
         Command::Embed(flags) => commands::embed::run(&settings, flags),
         Command::Status(flags) => commands::status::run(&settings, flags),
         Command::Verify(flags) => commands::verify::run(&settings, flags),

@@ -159,6 +159,19 @@ impl Progress for Reporter {
     }
 }
 
+/// A bar for texts that are embedded, `noun` of them many; hidden where nothing is drawn.
+pub(crate) fn bar_of_texts(settings: &Settings, texts: usize, noun: &str) -> ProgressBar {
+    if !settings.draws_progress() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new(texts as u64);
+    let template = format!("{{bar:30}} {{human_pos}}/{{human_len}} {noun}, {{eta}} left");
+    if let Ok(style) = ProgressStyle::with_template(&template) {
+        bar.set_style(style);
+    }
+    bar
+}
+
 /// `75 s` as `1m 15s`, for people.
 pub(crate) fn duration(time: Duration) -> String {
     let seconds = time.as_secs();

@@ -40,6 +40,15 @@ pub(crate) fn tensors(config: &TextConfig, dimension: usize) -> Vec<TensorSpec> 
     specs
 }
 
+/// What stands behind texts that are shorter than others beside them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Padding {
+    /// Nothing that is attended to: a text has the same embedding in any company.
+    Masked,
+    /// `[PAD]` up to this many tokens, attended to like any other token.
+    Attended(usize),
+}
+
 /// The network with its weights.
 pub(crate) struct Bert {
     encoder: bert::BertModel,
@@ -76,20 +85,25 @@ impl Bert {
         })
     }
 
-    /// Embeds `texts`, padded to the longest with `padding`: f32 `[texts, dimension]`, not of unit length.
+    /// Embeds `texts`, padded with the token `pad_id`: f32 `[texts, dimension]`, not of unit length.
     ///
-    /// Padding is masked: its attention weight is exactly zero, since the mask takes the smallest f32 off
+    /// The attention weight of masked padding is exactly zero, since the mask takes the smallest f32 off
     /// its score.
-    pub(crate) fn forward(&self, texts: &[&[u32]], padding: u32) -> Result<Tensor> {
-        let longest = texts.iter().map(|text| text.len()).max().unwrap_or(0);
+    pub(crate) fn forward(&self, texts: &[&[u32]], pad_id: u32, padding: Padding) -> Result<Tensor> {
+        let mut longest = texts.iter().map(|text| text.len()).max().unwrap_or(0);
+        let mut weight_of_padding = 0.0f32;
+        if let Padding::Attended(length) = padding {
+            longest = longest.max(length);
+            weight_of_padding = 1.0;
+        }
         let mut ids = Vec::with_capacity(texts.len() * longest);
         let mut mask = Vec::with_capacity(texts.len() * longest);
         for text in texts {
             let pad = longest - text.len();
             ids.extend_from_slice(text);
-            ids.extend(std::iter::repeat_n(padding, pad));
+            ids.extend(std::iter::repeat_n(pad_id, pad));
             mask.extend(std::iter::repeat_n(1.0f32, text.len()));
-            mask.extend(std::iter::repeat_n(0.0f32, pad));
+            mask.extend(std::iter::repeat_n(weight_of_padding, pad));
         }
         let shape = (texts.len(), longest);
         let ids = Tensor::from_vec(ids, shape, &Device::Cpu)?;

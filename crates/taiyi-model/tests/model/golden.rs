@@ -149,6 +149,28 @@ fn company_does_not_change_a_text() {
 }
 
 #[test]
+fn the_padding_of_the_model_card_is_attended_to_when_that_is_asked_for() {
+    let reference = Reference::read();
+    let prompts: Vec<&str> = reference.card.prompts.iter().map(String::as_str).collect();
+    let expected = &reference.card_embeddings_as_padded;
+    for threads in [1, 2].map(threads) {
+        let tower = open("tiny").text_tower(&threads).unwrap();
+        close(&tower.encode_with_reference_padding(&prompts).unwrap(), expected);
+        // More texts than run together, the longest among the last: still one batch.
+        let many = [vec![prompts[0]; 70], vec![prompts[3]]].concat();
+        let company = tower.encode_with_reference_padding(&many).unwrap();
+        assert!(difference(company[0].as_slice(), &expected[0]) < TOLERANCE);
+        assert!(difference(company[70].as_slice(), &expected[3]) < TOLERANCE);
+
+        let masked = tower.encode_texts(&prompts).unwrap();
+        // The fourth is the longest, and is not padded.
+        let off = |index: usize| difference(masked[index].as_slice(), &expected[index]);
+        assert!(off(0) > 1000.0 * TOLERANCE && off(3) < TOLERANCE, "{} {}", off(0), off(3));
+        assert_eq!(tower.encode_with_reference_padding(&[]).unwrap(), []);
+    }
+}
+
+#[test]
 fn pixels_are_those_of_pillow() {
     let reference = Reference::read();
     let tower = open("tiny").image_tower(&threads(1)).unwrap();

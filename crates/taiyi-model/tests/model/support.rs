@@ -52,12 +52,21 @@ pub(crate) struct Reference {
     pub(crate) pictures: Vec<(String, u32, u32)>,
     /// Of every prepared picture, rows 0, step, 2·step, … are kept.
     pub(crate) row_step: usize,
+    pub(crate) card: Card,
+    #[serde(skip)]
+    pub(crate) card_embeddings_as_padded: Vec<Vec<f32>>,
     #[serde(skip)]
     pub(crate) text_embeddings: Vec<Vec<f32>>,
     #[serde(skip)]
     pub(crate) image_embeddings: Vec<Vec<f32>>,
     #[serde(skip)]
     pub(crate) prepared: HashMap<String, Vec<u8>>,
+}
+
+/// The example of the model card.
+#[derive(Deserialize)]
+pub(crate) struct Card {
+    pub(crate) prompts: Vec<String>,
 }
 
 impl Reference {
@@ -72,6 +81,7 @@ impl Reference {
         };
         reference.text_embeddings = rows("text_embeddings");
         reference.image_embeddings = rows("image_embeddings");
+        reference.card_embeddings_as_padded = rows("card_embeddings_as_padded");
         for (name, _, _) in &reference.pictures {
             let array = arrays.tensor(&format!("prepared.{name}")).unwrap();
             reference.prepared.insert(name.clone(), array.data().to_vec());

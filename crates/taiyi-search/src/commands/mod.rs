@@ -1,5 +1,6 @@
 //! One module a command: flags and settings in, calls into the libraries, output and exit status out.
 
+pub(crate) mod classify;
 pub(crate) mod completions;
 pub(crate) mod demo;
 pub(crate) mod embed;

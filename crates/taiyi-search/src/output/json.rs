@@ -98,6 +98,7 @@ pub(crate) fn hundredths(x: f64) -> Value {
     round(x, 100.0)
 }
 
-fn round(x: f64, steps: f64) -> Value {
+/// To the nearest of `steps` a unit.
+pub(crate) fn round(x: f64, steps: f64) -> Value {
     json!((x * steps).round() / steps)
 }

@@ -3,21 +3,18 @@
 //! The pictures go through the same path as in `index`, into an index that is thrown away; every caption is
 //! compared with every picture.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::BTreeSet;
 use std::io::Write as _;
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
 
 use anyhow::{Context as _, bail};
-use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 use taiyi_core::{Embedding, TextEncoder as _};
-use taiyi_indexer::Report;
 use taiyi_query::metrics::{RankSummary, rank_of_best};
-use taiyi_store::{RelativePath, Snapshot, StoreError};
 
-use super::captions::{Caption, Captions};
+use super::picture_table::{CAPTION, PictureTable, Row};
+use super::pictures::Pictures;
+use super::{parallel, scores};
 use crate::encoders::Encoders;
 use crate::exit::{self, Exit};
 use crate::flags::{RetrievalFlags, SummaryFormat};
@@ -25,7 +22,7 @@ use crate::interrupt;
 use crate::models;
 use crate::output::table::{Align, align};
 use crate::output::text::{count, show_path, thousands};
-use crate::own_index::{self, Scratch};
+use crate::progress;
 use crate::settings::Settings;
 
 /// Captions embedded between two steps of the progress bar.
@@ -35,45 +32,15 @@ pub(crate) fn run(settings: &Settings, flags: &RetrievalFlags) -> anyhow::Result
     if !flags.images.is_dir() {
         bail!("--images {} is not a folder", show_path(&flags.images));
     }
-    let captions = Captions::read(&flags.captions)?;
-    // Before an hour of embedding, not after it.
-    for caption in &captions.rows {
-        if !flags.images.join(caption.picture.to_path()).is_file() {
-            bail!(
-                "{}: there is no picture {} in {}",
-                captions.place(caption.line),
-                show_path(&caption.picture.to_path()),
-                show_path(&flags.images)
-            );
-        }
-    }
-    if let Some(line) = captions.repeated.first() {
-        exit::warn(&format!(
-            "{} in the table, counted once; the first is {}",
-            count(captions.repeated.len() as u64, "repeated row", "repeated rows"),
-            captions.place(*line)
-        ));
-    }
+    let captions = PictureTable::read(&flags.captions, CAPTION, &flags.images)?;
     let model = models::open_asked_or_of_index(settings)?;
-    let scratch = Scratch::below(&settings.cache_dir.join("eval"))?;
-    let index_dir = scratch.index_dir();
     let cancel = interrupt::cancel_flag();
-    let report = own_index::embed_folder(settings, &model, &flags.images, &index_dir, &cancel, |pictures| {
-        check_walked(&captions, &pictures.collect(), &flags.images)
+    let embedded = Pictures::embed(settings, &model, &flags.images, &cancel, |walked| {
+        captions.check_walked(&walked.collect(), &flags.images)
     })?;
-    if report.interrupted {
-        return Ok(Exit::Interrupted);
-    }
-    for problem in &report.problems {
-        exit::warn(&format!("{} {}", show_path(&problem.path), problem.reason));
-    }
-    let pictures = match Snapshot::open(&index_dir) {
-        Ok(snapshot) => Pictures::read(&snapshot)?,
-        // There was not one to publish.
-        Err(StoreError::NotPublished { .. }) => Pictures::default(),
-        Err(e) => return Err(e.into()),
-    };
-    let (captions, right) = known_answers(&captions, &pictures, &report, &flags.images);
+    let Some((pictures, report)) = embedded else { return Ok(Exit::Interrupted) };
+    let captions = captions.known(&pictures, &report, &flags.images);
+    let right = &captions.pictures;
     let encoders = Encoders::new(&model, settings.threads);
     let Some(texts) = embed_captions(settings, &encoders, &captions.rows, &cancel)? else {
         return Ok(Exit::Interrupted);
@@ -122,103 +89,15 @@ pub(crate) fn run(settings: &Settings, flags: &RetrievalFlags) -> anyhow::Result
     Ok(Exit::Success)
 }
 
-/// What was embedded: files with the same content are one picture.
-#[derive(Default)]
-struct Pictures {
-    embeddings: Vec<Embedding>,
-    by_path: HashMap<RelativePath, usize>,
-}
-
-impl Pictures {
-    fn read(snapshot: &Snapshot) -> anyhow::Result<Self> {
-        let mut pictures = Self::default();
-        for row in snapshot.rows() {
-            let at = pictures.embeddings.len();
-            for location in snapshot.item(row)?.locations {
-                pictures.by_path.insert(location.relative, at);
-            }
-            pictures.embeddings.push(snapshot.embedding(row)?);
-        }
-        Ok(pictures)
-    }
-}
-
-/// Refuses captions of files that are there, but that the walk passes over.
-fn check_walked(captions: &Captions, walked: &HashSet<RelativePath>, images: &Path) -> anyhow::Result<()> {
-    for caption in &captions.rows {
-        if !walked.contains(&caption.picture) {
-            bail!(
-                "{}: {} is passed over: links, hidden and excluded files are, unless follow_links, hidden and \
-                 exclude in config.toml say otherwise",
-                captions.place(caption.line),
-                show_path(&images.join(caption.picture.to_path()))
-            );
-        }
-    }
-    Ok(())
-}
-
-/// Captions whose picture could be read.
-struct Known {
-    rows: Vec<Caption>,
-    /// How many are not among them.
-    left_out: usize,
-}
-
-/// The captions whose picture could be read, and the picture of each. The rest is told.
-fn known_answers(
-    captions: &Captions,
-    pictures: &Pictures,
-    report: &Report,
-    images: &Path,
-) -> (Known, Vec<usize>) {
-    let mut known = Known { rows: Vec::new(), left_out: 0 };
-    let mut right = Vec::new();
-    let mut first = None;
-    let place = |line| captions.place(line);
-    let images = images.canonicalize().unwrap_or_else(|_| images.to_path_buf());
-    for caption in &captions.rows {
-        if let Some(row) = pictures.by_path.get(&caption.picture) {
-            known.rows.push(caption.clone());
-            right.push(*row);
-            continue;
-        }
-        known.left_out += 1;
-        first.get_or_insert_with(|| {
-            let path = images.join(caption.picture.to_path());
-            let failed = report.failed.iter().find(|failed| failed.path == path);
-            let reason = failed.map_or("it is no picture", |failed| failed.reason.as_str());
-            format!("{}: {}: {reason}", place(caption.line), show_path(&path))
-        });
-    }
-    if let Some(first) = first {
-        exit::warn(&format!(
-            "{} left out, since the picture could not be read; the first is {first}",
-            count(known.left_out as u64, "caption was", "captions were")
-        ));
-    }
-    (known, right)
-}
-
 /// `None` when that was stopped.
 fn embed_captions(
     settings: &Settings,
     encoders: &Encoders<'_>,
-    captions: &[Caption],
+    captions: &[Row],
     cancel: &AtomicBool,
 ) -> anyhow::Result<Option<Vec<Embedding>>> {
     let tower = encoders.text()?;
-    let bar = if settings.draws_progress() {
-        let bar = ProgressBar::new(captions.len() as u64);
-        if let Ok(style) =
-            ProgressStyle::with_template("{bar:30} {human_pos}/{human_len} captions, {eta} left")
-        {
-            bar.set_style(style);
-        }
-        bar
-    } else {
-        ProgressBar::hidden()
-    };
+    let bar = progress::bar_of_texts(settings, captions.len(), "captions");
     let mut embeddings = Vec::with_capacity(captions.len());
     let mut cut = 0;
     for rows in captions.chunks(CHUNK) {
@@ -242,35 +121,6 @@ fn embed_captions(
         ));
     }
     Ok(Some(embeddings))
-}
-
-fn scores(query: &Embedding, candidates: &[Embedding]) -> Vec<f32> {
-    candidates.iter().map(|candidate| query.score(candidate).get()).collect()
-}
-
-/// `rank` of each number below `n`, on several threads; of fewer once `cancel` is set.
-fn parallel(
-    n: usize,
-    threads: usize,
-    cancel: &AtomicBool,
-    rank: impl Fn(usize) -> Option<usize> + Sync,
-) -> Vec<usize> {
-    let mut ranks = vec![None; n];
-    let share = n.div_ceil(threads.max(1)).max(1);
-    thread::scope(|scope| {
-        for (part, ranks) in ranks.chunks_mut(share).enumerate() {
-            let rank = &rank;
-            scope.spawn(move || {
-                for (offset, slot) in ranks.iter_mut().enumerate() {
-                    if cancel.load(Ordering::Relaxed) {
-                        return;
-                    }
-                    *slot = rank(part * share + offset);
-                }
-            });
-        }
-    });
-    ranks.into_iter().flatten().collect()
 }
 
 struct Outcome {
