@@ -51,8 +51,11 @@ fn signals_leave_the_terminal_as_it_was() {
     let s = with_few();
     for name in ["TERM", "HUP", "INT"] {
         let terminal = open_few(&s);
+        terminal.send_keys(&["Tab"]);
+        terminal.wait_for_text(&["1 marked"]);
         signal(name, terminal.pid());
-        terminal.left_with(130);
+        let screen = terminal.left_with(130);
+        assert!(!screen.contains("photos/"), "marks are handed on by those who leave:\n{screen}");
     }
     // A window that is closed takes the program with it.
     let terminal = open_few(&s);

@@ -154,6 +154,7 @@ pub fn run(options: Options, towers: Arc<dyn Towers>, stop: &AtomicBool) -> Resu
         has_pixels,
         viewer,
         typed: None,
+        is_gone: false,
     };
     app.run(&inbox, stop)
 }
@@ -172,6 +173,8 @@ struct App {
     viewer: Vec<String>,
     /// When the text changed that is not answered yet.
     typed: Option<Instant>,
+    /// The terminal cannot be read any more.
+    is_gone: bool,
 }
 
 impl App {
@@ -261,7 +264,10 @@ impl App {
             },
             Event::Action(action) => self.apply(action),
             Event::Picture => Ok(false),
-            Event::Gone => Ok(true),
+            Event::Gone => {
+                self.is_gone = true;
+                Ok(true)
+            }
         }
     }
 
@@ -350,7 +356,8 @@ impl App {
 
     fn leave(self) -> Result<Vec<PathBuf>, TuiError> {
         self.screen.leave()?;
-        Ok(self.state.marks().to_vec())
+        // Whose window was closed did not choose to hand the marks on.
+        Ok(if self.is_gone { Vec::new() } else { self.state.marks().to_vec() })
     }
 }
 

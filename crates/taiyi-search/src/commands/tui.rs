@@ -82,8 +82,12 @@ pub(crate) fn open(settings: &Settings, flags: &TuiFlags, hint: Option<&str>) ->
         exit::warn(&format!("no log was kept, {} cannot be written: {e}", log.display()));
     }
     let marks = left?;
+    if stop.load(Ordering::Relaxed) {
+        // Nobody chose to leave: whatever waits at the other end of a pipe must not act on half a choice.
+        return Ok(Exit::Interrupted);
+    }
     write_marks(&marks, flags.null)?;
-    Ok(if stop.load(Ordering::Relaxed) { Exit::Interrupted } else { Exit::Success })
+    Ok(Exit::Success)
 }
 
 fn write_marks(marks: &[PathBuf], nul: bool) -> anyhow::Result<()> {
