@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use taiyi_model::ModelFolder;
+use taiyi_model::{ModelFolder, ModelPlace};
 
-use crate::support::{copy_of, open, replace};
+use crate::support::{copy_of, data, open, replace};
 
 fn id_of(dir: &std::path::Path) -> String {
     ModelFolder::open(dir).unwrap().id("any", None).unwrap().weights
@@ -18,6 +18,20 @@ fn formats_and_names_do_not_matter() {
     assert_eq!(mapped.weights, pickled.weights);
     assert!(mapped.is_same_model(&pickled));
     assert_eq!((mapped.name.as_str(), mapped.dimension, mapped.weights.len()), ("one", 64, 64));
+}
+
+/// Indexes remember it: were it to change, every one of them would be refused.
+#[test]
+fn it_stays_what_it_was() {
+    let built_in = ModelFolder::open_place(&ModelPlace::BuiltIn).unwrap().id("demo", None).unwrap().weights;
+    assert_eq!(
+        [id_of(&data("tiny")), id_of(&data("tiny-bin")), built_in],
+        [
+            "192151654ac8c26846a9aacc2d8660fd22a049bb20ec1fc43a666c1c993ea220",
+            "192151654ac8c26846a9aacc2d8660fd22a049bb20ec1fc43a666c1c993ea220",
+            "43d7f1a383ce25fa1222c155eb5f10a982cce558a8c70c6dfbcb5edc00acd908",
+        ]
+    );
 }
 
 #[test]
