@@ -2,13 +2,10 @@
 import argparse
 import json
 import shutil
-from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from safetensors.numpy import save_file
-from safetensors.torch import save_file as save_torch_file
 from transformers import (
     BertConfig,
     BertForSequenceClassification,
@@ -17,15 +14,28 @@ from transformers import (
     CLIPModel,
 )
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-DATA = REPOSITORY / "crates/taiyi-model/tests/data"
-VOCABULARY = DATA / "tiny/text/vocab.txt"
+import kinds
+from common import (
+    DATA,
+    MEAN,
+    STD,
+    VOCABULARY,
+    picture,
+    pixel_values,
+    prepare,
+    prompts,
+    report,
+    round_to,
+    safetensors,
+    scramble,
+    state,
+    unit,
+    write_config,
+)
+
 SEED = 20_221_123
 DIMENSION = 64
-GAIN = 2.5  # of weight matrices: far from the identity, and far from saturation
 SIDE = 224
-MEAN = [0.48145466, 0.4578275, 0.40821073]
-STD = [0.26862954, 0.26130258, 0.27577711]
 
 # Name, columns, rows: upright and lying, the tower's own size, odd sides, a crop between two pixels, a pixel,
 # and strips whose resized form would be enormous.
@@ -46,30 +56,6 @@ PICTURES = [
 CARD_PROMPTS = ["一只猫", "一只狗", "两只猫", "两只老虎", "一只老虎"]
 # Of every prepared picture the rows kept, to save space; the embeddings depend on all of them.
 ROW_STEP = 4
-
-
-def scramble(model, generator):
-    """Draws every parameter anew, so strongly that any tensor read wrongly shows in the output."""
-    for module in model.modules():
-        for name, parameter in module.named_parameters(recurse=False):
-            noise = torch.randn(parameter.shape, generator=generator)
-            if isinstance(module, torch.nn.LayerNorm):
-                value = noise * 0.15 + 1.0 if name == "weight" else noise * 0.1
-            elif isinstance(module, torch.nn.Embedding) or name == "class_embedding":
-                value = noise * 0.5
-            elif name == "bias":
-                value = noise * 0.1
-            elif parameter.ndim >= 2:
-                value = noise * GAIN / parameter[0].numel() ** 0.5
-            else:
-                value = noise
-            parameter.data.copy_(value)
-
-
-def round_to(model, dtype):
-    """Leaves only values that `dtype` holds, so that a file of that type is the same model."""
-    for parameter in model.parameters():
-        parameter.data.copy_(parameter.data.to(dtype).float())
 
 
 def text_model(generator):
@@ -103,14 +89,6 @@ def image_model(generator):
     return model
 
 
-def write_config(model, path):
-    config = json.loads(model.config.to_json_string(use_diff=False))
-    # As published: the number of labels is told by their names, or by the classifier's shape.
-    config.pop("num_labels", None)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
-
-
 def write_models(text, image):
     tiny, tiny_bin = DATA / "tiny", DATA / "tiny-bin"
     for folder in (tiny, tiny_bin):
@@ -122,12 +100,6 @@ def write_models(text, image):
         do_normalize=True, image_mean=MEAN, image_std=STD,
     )
     (tiny / "image/preprocessor_config.json").write_text(json.dumps(preprocessor, indent=1) + "\n")
-
-    def state(model, dtype):
-        return {name: value.to(dtype).contiguous() for name, value in model.state_dict().items() if value.is_floating_point()}
-
-    def safetensors(path, tensors):
-        save_torch_file(tensors, path, metadata={"format": "pt"})
 
     # The text towers in f16, for space: the vocabulary is most of them.
     safetensors(tiny / "text/model.safetensors", state(text, torch.float16))
@@ -142,27 +114,6 @@ def write_models(text, image):
     torch.save(old, tiny_bin / "image/pytorch_model.bin")
 
 
-def picture(columns, rows):
-    """Ramps, hard edges and noise, in integers alone: tests/support draws the same ones instead of storing them."""
-    x, y, c = np.meshgrid(np.arange(columns), np.arange(rows), np.arange(3), indexing="xy")
-    x, y, c = (axis.transpose(0, 1, 2).astype(np.uint64) for axis in (x, y, c))
-    ramps = np.abs(((x * (3 + 2 * c) + y * (5 - c)) // 2 % 511).astype(np.int64) - 255)
-    checks = np.where((x // 5 + y // 7 + c) % 2 == 0, 230, 20)
-    noise = (x * 73_856_093 + y * 19_349_663 + c * 83_492_791) * 2_654_435_761 % 2**32 // 2**24
-    pixels = np.where(y * 5 > rows * 3, checks, ramps)
-    return np.where((x * 3 < columns) & (y * 3 < rows), noise, pixels).astype(np.uint8)
-
-
-def prepare(pixels):
-    """Resize of the short side and centre crop as openai/CLIP does them with Pillow: u8 `[224, 224, 3]`."""
-    image = Image.fromarray(pixels)
-    columns, rows = image.size
-    short = min(columns, rows)
-    size = (SIDE * columns // short, SIDE * rows // short)
-    left, top = (round((length - SIDE) / 2) for length in size)
-    return np.asarray(image.resize(size, Image.Resampling.BICUBIC).crop((left, top, left + SIDE, top + SIDE)))
-
-
 def card_picture():
     """A picture that end-to-end tests draw again in a line."""
     y, x = np.mgrid[:256, :256]
@@ -170,10 +121,8 @@ def card_picture():
 
 
 def embed_picture(image, prepared):
-    values = (prepared.astype(np.float32) / np.float32(255) - np.float32(MEAN)) / np.float32(STD)
-    batch = torch.from_numpy(np.ascontiguousarray(values.transpose(2, 0, 1)))[None]
     with torch.inference_mode():
-        pooled = image.vision_model(pixel_values=batch).pooler_output
+        pooled = image.vision_model(pixel_values=pixel_values(prepared)).pooler_output
         return unit(image.visual_projection(pooled))[0]
 
 
@@ -183,21 +132,17 @@ def card_table(picture, texts):
     return [round(float(p), 6) for p in logits.softmax(dim=-1)]
 
 
-def unit(vectors):
-    return (vectors / vectors.norm(dim=-1, keepdim=True)).numpy().astype(np.float32)
-
-
 def write_references(text, image):
-    prompts = [line for line in (DATA / "prompts.txt").read_text(encoding="utf-8").split("\n") if line.strip()]
+    lines = prompts()
     tokenizer = BertTokenizer.from_pretrained(str(DATA / "tiny/text"))
-    ids = [tokenizer(prompt, truncation=True, max_length=512)["input_ids"] for prompt in prompts]
+    ids = [tokenizer(prompt, truncation=True, max_length=512)["input_ids"] for prompt in lines]
     long = tokenizer("两只老虎" * 200, truncation=True, max_length=512)["input_ids"]
     with torch.inference_mode():
         texts = [unit(text(input_ids=torch.tensor([row])).logits)[0] for row in ids]
         texts.append(unit(text(input_ids=torch.tensor([long])).logits)[0])
         padded = unit(text(tokenizer(CARD_PROMPTS, return_tensors="pt", padding=True)["input_ids"]).logits)
         alone = [unit(text(**tokenizer(prompt, return_tensors="pt")).logits)[0] for prompt in CARD_PROMPTS]
-    drawn = embed_picture(image, prepare(card_picture()))
+    drawn = embed_picture(image, prepare(card_picture(), SIDE))
     card = {
         "prompts": CARD_PROMPTS,
         "probabilities": card_table(drawn, np.stack(alone)),
@@ -207,23 +152,21 @@ def write_references(text, image):
     arrays = {"text_embeddings": np.stack(texts), "card_embeddings_as_padded": padded}
     embeddings = []
     for name, columns, rows in PICTURES:
-        prepared = prepare(picture(columns, rows))
+        prepared = prepare(picture(columns, rows), SIDE)
         arrays[f"prepared.{name}"] = np.ascontiguousarray(prepared[::ROW_STEP])
         embeddings.append(embed_picture(image, prepared))
     arrays["image_embeddings"] = np.stack(embeddings)
     save_file(arrays, DATA / "reference.safetensors")
     (DATA / "reference.json").write_text(
         json.dumps(
-            {"prompts": prompts, "token_ids": ids, "card": card, "pictures": PICTURES, "row_step": ROW_STEP},
+            {"prompts": lines, "token_ids": ids, "card": card, "pictures": PICTURES, "row_step": ROW_STEP},
             ensure_ascii=False,
         )
         + "\n",
         encoding="utf-8",
     )
-    for what, rows in (("texts", texts), ("pictures", embeddings)):
-        rows = np.stack(rows)
-        cosines = (rows @ rows.T)[~np.eye(len(rows), dtype=bool)]
-        print(f"{len(rows)} {what}: cosine between different ones {cosines.mean():.3f}, at most {cosines.max():.3f}")
+    report("texts", texts)
+    report("pictures", embeddings)
 
 
 def main():
@@ -232,6 +175,7 @@ def main():
     text, image = text_model(generator), image_model(generator)
     write_models(text, image)
     write_references(text, image)
+    kinds.write()
 
 
 if __name__ == "__main__":

@@ -9,6 +9,9 @@ use crate::{DEMO_MODEL, ModelError};
 pub const DEFAULT_MODEL: &str = "taiyi-102m";
 
 /// A published model of the family.
+///
+/// Taiyi-CLIP: Fengshenbang 1.0, arXiv:2209.02970, and the model cards of its repositories; its image towers
+/// are those of CLIP (arXiv:2103.00020) and of LAION's OpenCLIP. Chinese-CLIP: arXiv:2211.01335.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KnownModel {
     /// The name used here.
@@ -17,6 +20,14 @@ pub struct KnownModel {
     pub text_repository: &'static str,
     /// Hub repository of the image tower.
     pub image_repository: &'static str,
+}
+
+impl KnownModel {
+    /// Whether one repository publishes both towers, so that they lie in one folder.
+    #[must_use]
+    pub fn is_one_repository(&self) -> bool {
+        self.text_repository == self.image_repository
+    }
 }
 
 const KNOWN_MODELS: &[KnownModel] = &[
@@ -30,7 +41,25 @@ const KNOWN_MODELS: &[KnownModel] = &[
         text_repository: "IDEA-CCNL/Taiyi-CLIP-Roberta-large-326M-Chinese",
         image_repository: "openai/clip-vit-large-patch14",
     },
+    KnownModel {
+        name: "taiyi-102m-vit-l",
+        text_repository: "IDEA-CCNL/Taiyi-CLIP-RoBERTa-102M-ViT-L-Chinese",
+        image_repository: "openai/clip-vit-large-patch14",
+    },
+    KnownModel {
+        name: "taiyi-326m-vit-h",
+        text_repository: "IDEA-CCNL/Taiyi-CLIP-RoBERTa-326M-ViT-H-Chinese",
+        image_repository: "laion/CLIP-ViT-H-14-laion2B-s32B-b79K",
+    },
+    one_repository("cn-clip-b16", "OFA-Sys/chinese-clip-vit-base-patch16"),
+    one_repository("cn-clip-l14", "OFA-Sys/chinese-clip-vit-large-patch14"),
+    one_repository("cn-clip-l14-336", "OFA-Sys/chinese-clip-vit-large-patch14-336px"),
+    one_repository("cn-clip-h14", "OFA-Sys/chinese-clip-vit-huge-patch14"),
 ];
+
+const fn one_repository(name: &'static str, repository: &'static str) -> KnownModel {
+    KnownModel { name, text_repository: repository, image_repository: repository }
+}
 
 /// Where a model lies.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,6 +135,14 @@ fn folder_name(dir: &Path) -> String {
 #[must_use]
 pub fn how_to_get(model: &KnownModel, models_dir: &Path) -> String {
     let dir = models_dir.join(model.name);
+    if model.is_one_repository() {
+        return format!(
+            "from https://huggingface.co/{} put config.json, vocab.txt, preprocessor_config.json and \
+             pytorch_model.bin (or model.safetensors) into {}",
+            model.text_repository,
+            dir.display(),
+        );
+    }
     format!(
         "from https://huggingface.co/{} put config.json, vocab.txt and pytorch_model.bin \
          (or model.safetensors) into {}, and from https://huggingface.co/{} put config.json, \
@@ -148,8 +185,26 @@ mod tests {
         }
         assert!(error.contains(home.path().join("taiyi-102m").join("image").to_str().unwrap()), "{error}");
 
+        let error = resolve("cn-clip-l14-336", home.path()).unwrap_err().to_string();
+        let whole = home.path().join("cn-clip-l14-336");
+        for part in ["OFA-Sys/chinese-clip-vit-large-patch14-336px ", "vocab.txt", "preprocessor_config.json"]
+        {
+            assert!(error.contains(part), "{part} in {error}");
+        }
+        assert!(error.ends_with(&format!("into {}", whole.display())), "{error}");
+
         assert!(resolve("nonsense", home.path()).unwrap_err().to_string().contains("taiyi-102m"));
         assert!(resolve("./nonsense", home.path()).unwrap_err().to_string().contains("./nonsense"));
         assert!(matches!(resolve("", home.path()), Err(ModelError::NotFound(_))));
+    }
+
+    #[test]
+    fn names_are_folders_and_no_two_are_the_same() {
+        let mut names: Vec<_> = known_models().iter().map(|model| model.name).collect();
+        assert!(names.contains(&DEFAULT_MODEL) && !names.contains(&DEMO_MODEL));
+        assert!(names.iter().all(|name| !name.contains(std::path::is_separator)));
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), known_models().len());
     }
 }

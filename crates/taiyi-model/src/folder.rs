@@ -1,11 +1,15 @@
 //! A model folder, opened and checked.
+//!
+//! The towers lie in `text/` and `image/`, each with a `config.json` and weights as a repository of their own
+//! publishes them, or together in the folder itself, as one repository publishes both.
 
+use std::fmt;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use taiyi_core::ModelId;
 
-use crate::config::{PreprocessConfig, TextConfig, VisionConfig};
+use crate::config::{self, PreprocessConfig, TextConfig, TextFeature, VisionConfig};
 use crate::files::{BUILT_IN, Files};
 use crate::identity::{self, Identity};
 use crate::towers::{bert, vit};
@@ -30,16 +34,15 @@ pub struct ModelFolder {
     image: ImageParts,
 }
 
-/// `text/`
 #[derive(Debug)]
 struct TextParts {
     config_path: PathBuf,
     config: TextConfig,
+    layout: bert::Layout,
     vocabulary: PathBuf,
     weights: WeightFile,
 }
 
-/// `image/`
 #[derive(Debug)]
 struct ImageParts {
     config_path: PathBuf,
@@ -61,36 +64,29 @@ impl ModelFolder {
         }
     }
 
-    /// Opens `dir`, which holds `text/` and `image/`, and checks it without loading weights.
+    /// Opens `dir`, which holds `text/` and `image/` or both towers itself, and checks it without loading
+    /// weights.
     ///
     /// # Errors
     /// When a file is missing, damaged or of another kind of model, or when both towers do not share a space.
     pub fn open(dir: &Path) -> Result<Self, ModelError> {
-        for folder in [dir.to_owned(), dir.join("text"), dir.join("image")] {
-            if !folder.is_dir() {
-                return Err(ModelError::NotFound(format!(
-                    "there is no folder {}: a model folder has text/ and image/, each with config.json and \
-                     model.safetensors or pytorch_model.bin, and text/ with vocab.txt",
-                    folder.display()
-                )));
-            }
-        }
         Self::open_files(Files::Disk, dir, ModelPlace::Folder(dir.to_owned()))
     }
 
     fn open_files(files: Files, dir: &Path, place: ModelPlace) -> Result<Self, ModelError> {
-        let (text, text_dimension) = open_text(files, &dir.join("text"))?;
-        let (image, dimension) = open_image(files, &dir.join("image"))?;
-        if text_dimension != dimension {
+        let (text_dir, image_dir) = tower_folders(files, dir)?;
+        let (text, from_text) = open_text(files, &text_dir)?;
+        let (image, from_image) = open_image(files, &image_dir)?;
+        if from_text.dimension != from_image.dimension {
             return Err(ModelError::config(
                 dir,
                 format!(
-                    "its text tower makes {text_dimension} components and its image tower {dimension}: they do \
-                     not belong together; put both towers of one model into the folder"
+                    "its text tower makes {from_text} and its image tower {from_image}: they do not belong \
+                     together; put both towers of one model into the folder"
                 ),
             ));
         }
-        Ok(Self { files, place, dimension, text, image })
+        Ok(Self { files, place, dimension: from_text.dimension, text, image })
     }
 
     /// Where it lies.
@@ -123,8 +119,8 @@ impl ModelFolder {
     /// # Errors
     /// When its files cannot be read.
     pub fn text_tower(&self, options: &TowerOptions) -> Result<TextTower, ModelError> {
-        let TextParts { config, vocabulary, weights, .. } = &self.text;
-        TextTower::load(config, self.files, vocabulary, weights, self.dimension, options)
+        let TextParts { config, layout, vocabulary, weights, .. } = &self.text;
+        TextTower::load(config, *layout, self.files, vocabulary, weights, self.dimension, options)
     }
 
     /// Loads the image tower.
@@ -150,11 +146,18 @@ impl ModelFolder {
 
     fn identity(&self) -> Result<String, ModelError> {
         let mut identity = Identity::new();
-        identity.text("text: bert, pooler, classifier");
+        identity.text(match self.text.layout.feature {
+            TextFeature::Classifier => "text: bert, pooler, classifier",
+            TextFeature::Pooler => "text: bert, pooler",
+            TextFeature::Projection => "text: bert, projection",
+        });
         identity.layers(&self.text.config.layers);
         identity.number(self.text.config.positions as u64);
         tokenizer::describe(self.files, &self.text.vocabulary, &mut |bytes| identity.bytes(bytes))?;
-        identity.tensors(&self.text.weights, bert::tensors(&self.text.config, self.dimension))?;
+        identity.tensors(
+            &self.text.weights,
+            bert::tensors(&self.text.config, self.text.layout, self.dimension),
+        )?;
         identity.text("image: clip vision, projection");
         identity.layers(&self.image.config.layers);
         identity.number(u64::from(self.image.config.side));
@@ -165,43 +168,108 @@ impl ModelFolder {
     }
 }
 
-fn open_text(files: Files, dir: &Path) -> Result<(TextParts, usize), ModelError> {
+/// Where the text and the image tower lie in a model folder.
+fn tower_folders(files: Files, dir: &Path) -> Result<(PathBuf, PathBuf), ModelError> {
+    let (text, image) = (dir.join("text"), dir.join("image"));
+    if matches!(files, Files::BuiltIn(_)) {
+        return Ok((text, image));
+    }
+    let missing = |what: String| {
+        ModelError::NotFound(format!(
+            "there is no {what}: a model folder has text/ and image/, each with config.json and \
+             model.safetensors or pytorch_model.bin, and text/ with vocab.txt; or all of these itself, if one \
+             repository publishes both towers"
+        ))
+    };
+    if !dir.is_dir() {
+        return Err(missing(format!("folder {}", dir.display())));
+    }
+    let config = dir.join("config.json");
+    if files.exists(&config) && !text.is_dir() && !image.is_dir() {
+        if config::is_whole_model(files, &config)? {
+            return Ok((dir.to_owned(), dir.to_owned()));
+        }
+        return Err(ModelError::config(
+            &config,
+            "it has no text_config and vision_config, so it is that of one tower: put a text tower into text/ \
+             and an image tower into image/",
+        ));
+    }
+    if let Some(folder) = [&text, &image].into_iter().find(|folder| !folder.is_dir()) {
+        return Err(missing(format!("folder {}", folder.display())));
+    }
+    Ok((text, image))
+}
+
+/// How long a tower's embeddings are, and what says so.
+struct Space {
+    dimension: usize,
+    weights: PathBuf,
+    tensor: String,
+    shape: Vec<usize>,
+}
+
+impl fmt::Display for Space {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { dimension, weights, tensor, shape } = self;
+        write!(f, "{dimension} components ({tensor} {shape:?} in {})", weights.display())
+    }
+}
+
+fn open_text(files: Files, dir: &Path) -> Result<(TextParts, Space), ModelError> {
     let config_path = dir.join("config.json");
     let config = TextConfig::read(files, &config_path)?;
     let vocabulary = tokenizer::file_in(files, dir)?;
     let weights = WeightFile::open_in(files, dir)?;
-    let dimension = first_side(&weights, bert::CLASSIFIER)?;
-    weights.check(&bert::tensors(&config, dimension))?;
-    Ok((TextParts { config_path, config, vocabulary, weights }, dimension))
+    let layout = bert::Layout::find(&config, &weights);
+    let width = config.layers.width;
+    let told = match layout.feature {
+        // It has a side for every one of the tower's components.
+        TextFeature::Pooler => Some(("hidden_size", width)),
+        TextFeature::Classifier | TextFeature::Projection => {
+            config.projection.map(|size| ("projection_dim", size))
+        }
+    };
+    let space = space_of(&weights, &layout.last_tensor(), width, told)?;
+    weights.check(&bert::tensors(&config, layout, space.dimension))?;
+    Ok((TextParts { config_path, config, layout, vocabulary, weights }, space))
 }
 
-fn open_image(files: Files, dir: &Path) -> Result<(ImageParts, usize), ModelError> {
+fn open_image(files: Files, dir: &Path) -> Result<(ImageParts, Space), ModelError> {
     let config_path = dir.join("config.json");
     let config = VisionConfig::read(files, &config_path)?;
     let preprocess_path = dir.join("preprocessor_config.json");
     let preprocess = PreprocessConfig::read(files, &preprocess_path, config.side)?;
     let weights = WeightFile::open_in(files, dir)?;
-    let dimension = first_side(&weights, vit::PROJECTION)?;
-    if let Some(told) = config.projection
-        && told != dimension
-    {
-        return Err(ModelError::mismatch(
-            weights.path(),
-            format!("{} makes {dimension} components, projection_dim is {told}", vit::PROJECTION),
-        ));
-    }
-    weights.check(&vit::tensors(&config, dimension))?;
-    Ok((ImageParts { config_path, config, preprocess_path, preprocess, weights }, dimension))
+    let told = config.projection.map(|size| ("projection_dim", size));
+    let space = space_of(&weights, vit::PROJECTION, config.layers.width, told)?;
+    weights.check(&vit::tensors(&config, space.dimension))?;
+    Ok((ImageParts { config_path, config, preprocess_path, preprocess, weights }, space))
 }
 
-/// The embedding's size, by the tensor that makes it.
-fn first_side(weights: &WeightFile, name: &str) -> Result<usize, ModelError> {
-    match weights.shape(name).as_deref() {
-        Some([side, _]) if *side > 0 => Ok(*side),
-        Some(shape) => Err(ModelError::mismatch(
-            weights.path(),
-            format!("tensor {name} has shape {shape:?}, expected [dimension, hidden_size]"),
-        )),
-        None => Err(ModelError::mismatch(weights.path(), format!("tensor {name} is missing"))),
+/// The embedding's size by the tensor `name`, `[dimension, width]`, that makes it. `told` is the key of the
+/// configuration that says it as well, if any does.
+fn space_of(
+    weights: &WeightFile,
+    name: &str,
+    width: usize,
+    told: Option<(&str, usize)>,
+) -> Result<Space, ModelError> {
+    let wrong = |what: String| {
+        let expected = match told {
+            Some((key, size)) => format!("[{size}, {width}] as {key} is {size}"),
+            None => format!("[dimension, {width}]"),
+        };
+        ModelError::mismatch(weights.path(), format!("tensor {name} {what}, expected {expected}"))
+    };
+    let shape = weights.shape(name).ok_or_else(|| wrong("is missing".into()))?;
+    match shape.as_slice() {
+        [dimension, columns]
+            if *dimension > 0 && *columns == width && told.is_none_or(|(_, size)| size == *dimension) =>
+        {
+            let (weights, tensor) = (weights.path().to_owned(), name.to_owned());
+            Ok(Space { dimension: *dimension, weights, tensor, shape: shape.clone() })
+        }
+        _ => Err(wrong(format!("has shape {shape:?}"))),
     }
 }

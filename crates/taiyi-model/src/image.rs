@@ -14,6 +14,9 @@ use crate::{ModelError, TowerOptions, embeddings, preprocess};
 
 /// Pictures that run through the tower together, at most.
 const BATCH_IMAGES: usize = 32;
+/// Attention scores that one layer computes at a time, at most, unless one picture alone has more: 128 MiB of
+/// f32, which 31 pictures of ViT-L/14 fill, and 6 of 336 pixels.
+const BATCH_SCORES: usize = 1 << 25;
 
 /// A loaded image tower.
 pub struct ImageTower {
@@ -21,7 +24,15 @@ pub struct ImageTower {
     preprocess: PreprocessConfig,
     vit: Vit,
     dimension: usize,
+    batch: usize,
     workers: Workers,
+}
+
+/// Pictures that may run through the tower together: attention takes memory by the square of the patches.
+fn batch_of(config: &VisionConfig) -> usize {
+    let tokens = config.patches() + 1;
+    let scores = tokens.saturating_mul(tokens).saturating_mul(config.layers.heads);
+    (BATCH_SCORES / scores).clamp(1, BATCH_IMAGES)
 }
 
 impl ImageTower {
@@ -37,7 +48,14 @@ impl ImageTower {
         let vit = Vit::load(&vb, config, dimension)
             .map_err(|error| ModelError::mismatch(weights.path(), plain(&error)))?;
         let workers = Workers::new(options.threads, weights.path())?;
-        Ok(Self { path: weights.path().to_owned(), preprocess: preprocess.clone(), vit, dimension, workers })
+        Ok(Self {
+            path: weights.path().to_owned(),
+            preprocess: preprocess.clone(),
+            vit,
+            dimension,
+            batch: batch_of(config),
+            workers,
+        })
     }
 
     /// Columns and rows of the pixels that the tower takes.
@@ -79,12 +97,31 @@ impl ImageEncoder for ImageTower {
                 )));
             }
         }
-        Ok(self.workers.map_batches(batch, BATCH_IMAGES, |batch| self.forward(batch))?)
+        Ok(self.workers.map_batches(batch, self.batch, |batch| self.forward(batch))?)
     }
 }
 
 impl std::fmt::Debug for ImageTower {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "ImageTower({})", self.path.display())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Activation, Layers};
+
+    #[test]
+    fn large_towers_take_fewer_pictures_at_a_time() {
+        let batch = |heads, patch, side| {
+            let activation = Activation::QuickGelu;
+            let layers = Layers { count: 1, width: 64, heads, intermediate: 64, activation, eps: 1e-5 };
+            batch_of(&VisionConfig { layers, side, patch, projection: None })
+        };
+        let (b32, b16, l14, l14_336) =
+            (batch(12, 32, 224), batch(12, 16, 224), batch(16, 14, 224), batch(16, 14, 336));
+        assert_eq!((b32, b16, l14, l14_336), (32, 32, 31, 6));
+        assert_eq!(batch(64, 1, 4096), 1);
     }
 }

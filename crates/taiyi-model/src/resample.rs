@@ -109,7 +109,8 @@ pub(crate) fn resize_window(pixels: &[u8], columns: Axis, rows: Axis) -> Vec<u8>
     let needed = down.source();
     let (stride, width) = (columns.from as usize * 3, columns.length as usize * 3);
 
-    // Across first and rounded to 8 bits, then down: the order decides the rounding.
+    // Across first and rounded to 8 bits, then down, as every Pillow before 13 and so what the towers were trained
+    // on: the order decides the rounding. (13 turns it round where the height shrinks much more than the width.)
     let mut narrow = vec![0u8; needed.len() * width];
     for (row, out) in pixels.chunks_exact(stride).skip(needed.start).zip(narrow.chunks_exact_mut(width)) {
         if u64::from(columns.from) == columns.to {

@@ -10,7 +10,7 @@ use taiyi_core::{Embedding, EncodeError, TextEncoder};
 use crate::config::TextConfig;
 use crate::files::Files;
 use crate::tokenizer::Tokenizer;
-use crate::towers::bert::{self, Bert, Padding};
+use crate::towers::bert::{self, Bert, Layout, Padding};
 use crate::weights::{WeightFile, plain};
 use crate::workers::Workers;
 use crate::{ModelError, TowerOptions, embeddings};
@@ -42,6 +42,7 @@ pub struct TextTower {
 impl TextTower {
     pub(crate) fn load(
         config: &TextConfig,
+        layout: Layout,
         files: Files,
         vocabulary: &std::path::Path,
         weights: &WeightFile,
@@ -49,9 +50,9 @@ impl TextTower {
         options: &TowerOptions,
     ) -> Result<Self, ModelError> {
         let tokenizer = Tokenizer::read(files, vocabulary, config.vocabulary, config.positions)?;
-        let tensors = weights.load(&bert::tensors(config, dimension))?;
+        let tensors = weights.load(&bert::tensors(config, layout, dimension))?;
         let vb = VarBuilder::from_backend(Box::new(tensors), DType::F32, Device::Cpu);
-        let bert = Bert::load(&vb, config, dimension)
+        let bert = Bert::load(&vb, config, layout, dimension)
             .map_err(|error| ModelError::mismatch(weights.path(), plain(&error)))?;
         let workers = Workers::new(options.threads, weights.path())?;
         Ok(Self { path: weights.path().to_owned(), tokenizer, bert, dimension, workers })

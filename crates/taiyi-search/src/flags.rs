@@ -24,8 +24,8 @@ pub(crate) struct GlobalFlags {
     /// [env: TAIYI_INDEX]
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) index: Option<PathBuf>,
-    /// Model: a name (demo is built in), or a folder with text/ and image/ in it [default: the index's
-    /// own; for a new index taiyi-102m] [env: TAIYI_MODEL]
+    /// Model: a name (demo is built in), or a folder with text/ and image/ or a whole Chinese-CLIP in it
+    /// [default: the index's own; for a new index taiyi-102m] [env: TAIYI_MODEL]
     #[arg(long, global = true, value_name = "NAME|DIR")]
     pub(crate) model: Option<String>,
     /// Threads for decoding and for the model [default: one a processor]

@@ -3,22 +3,14 @@
 use taiyi_core::{Embedding, ImageEncoder, PreparedImage, TextEncoder};
 use taiyi_model::ModelFolder;
 
-use crate::support::{Reference, copy_of, data, difference, open, picture, replace, spread, threads};
+use crate::support::{
+    Reference, TOLERANCE, close, copy_of, data, difference, open, picture, replace, threads,
+};
 
-/// Per component of a unit vector.
-const TOLERANCE: f32 = 2e-5;
 /// What rounding in another order may do.
 const SAME: f32 = 1e-6;
 
 const LONG: &str = "两只老虎";
-
-fn close(ours: &[Embedding], reference: &[Vec<f32>]) {
-    assert_eq!(ours.len(), reference.len());
-    let worst = ours.iter().zip(reference).map(|(a, b)| difference(a.as_slice(), b)).fold(0.0, f32::max);
-    let spread = spread(reference);
-    assert!(worst < TOLERANCE, "off by {worst}, inputs differ by {spread}");
-    assert!(worst < spread / 1000.0, "off by {worst}, but inputs differ only by {spread}");
-}
 
 #[test]
 fn token_ids_are_those_of_transformers() {

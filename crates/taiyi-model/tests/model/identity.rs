@@ -5,7 +5,7 @@ use std::fs;
 
 use taiyi_model::ModelFolder;
 
-use crate::support::{copy_of, open, replace};
+use crate::support::{copy_of, data, open, replace};
 
 fn id_of(dir: &std::path::Path) -> String {
     ModelFolder::open(dir).unwrap().id("any", None).unwrap().weights
@@ -18,6 +18,20 @@ fn formats_and_names_do_not_matter() {
     assert_eq!(mapped.weights, pickled.weights);
     assert!(mapped.is_same_model(&pickled));
     assert_eq!((mapped.name.as_str(), mapped.dimension, mapped.weights.len()), ("one", 64, 64));
+}
+
+/// Indexes remember it: were it to change, every one of them would be refused.
+#[test]
+fn it_stays_what_it_was() {
+    let tiny = "192151654ac8c26846a9aacc2d8660fd22a049bb20ec1fc43a666c1c993ea220";
+    for (name, known) in [
+        ("tiny", tiny),
+        ("tiny-bin", tiny),
+        ("tiny-cn-clip", "b38d5030efdbac07a139e98e154392b289ca4aff8c04eafd58be689189098bb6"),
+        ("tiny-pooler", "7d7e38afa25dcd0eb6dc9941eda3d376ef62ceb172fae5e22588c8b8503708f9"),
+    ] {
+        assert_eq!(id_of(&data(name)), known, "{name}");
+    }
 }
 
 #[test]

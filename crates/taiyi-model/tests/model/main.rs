@@ -5,4 +5,5 @@
 mod damage;
 mod golden;
 mod identity;
+mod kinds;
 mod support;

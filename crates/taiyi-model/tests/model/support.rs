@@ -7,10 +7,14 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use safetensors::SafeTensors;
+use safetensors::tensor::{Dtype, TensorView, serialize};
 use serde::Deserialize;
-use taiyi_core::RgbImage;
-use taiyi_model::{ModelFolder, TowerOptions};
+use taiyi_core::{Embedding, RgbImage};
+use taiyi_model::{ModelError, ModelFolder, TowerOptions};
 use tempfile::TempDir;
+
+/// Per component of a unit vector.
+pub(crate) const TOLERANCE: f32 = 2e-5;
 
 pub(crate) fn data(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name)
@@ -27,14 +31,21 @@ pub(crate) fn open(name: &str) -> ModelFolder {
 /// A copy of a committed model that a test may change.
 pub(crate) fn copy_of(name: &str) -> TempDir {
     let copy = tempfile::tempdir().unwrap();
-    for half in ["text", "image"] {
-        fs::create_dir(copy.path().join(half)).unwrap();
-        for file in fs::read_dir(data(name).join(half)).unwrap() {
-            let file = file.unwrap();
-            fs::copy(file.path(), copy.path().join(half).join(file.file_name())).unwrap();
+    copy_files(&data(name), copy.path());
+    copy
+}
+
+fn copy_files(from: &Path, to: &Path) {
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            fs::create_dir(&target).unwrap();
+            copy_files(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
         }
     }
-    copy
 }
 
 pub(crate) fn replace(path: &Path, from: &str, to: &str) {
@@ -70,9 +81,20 @@ pub(crate) struct Card {
 }
 
 impl Reference {
+    /// Of `tiny` and `tiny-bin`.
     pub(crate) fn read() -> Self {
-        let mut reference: Self = serde_json::from_slice(&fs::read(data("reference.json")).unwrap()).unwrap();
-        let bytes = fs::read(data("reference.safetensors")).unwrap();
+        Self::read_files("reference")
+    }
+
+    /// Of a model of another kind.
+    pub(crate) fn of(model: &str) -> Self {
+        Self::read_files(&format!("{model}.reference"))
+    }
+
+    fn read_files(stem: &str) -> Self {
+        let json = fs::read(data(&format!("{stem}.json"))).unwrap();
+        let mut reference: Self = serde_json::from_slice(&json).unwrap();
+        let bytes = fs::read(data(&format!("{stem}.safetensors"))).unwrap();
         let arrays = SafeTensors::deserialize(&bytes).unwrap();
         let rows = |name: &str| -> Vec<Vec<f32>> {
             let array = arrays.tensor(name).unwrap();
@@ -123,12 +145,57 @@ pub(crate) fn difference(a: &[f32], b: &[f32]) -> f32 {
     a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
 }
 
+/// Every embedding is the reference's, within [`TOLERANCE`] and by a small part of what inputs differ by.
+pub(crate) fn close(ours: &[Embedding], reference: &[Vec<f32>]) {
+    assert_eq!(ours.len(), reference.len());
+    let worst = ours.iter().zip(reference).map(|(a, b)| difference(a.as_slice(), b)).fold(0.0, f32::max);
+    let spread = spread(reference);
+    assert!(worst < TOLERANCE, "off by {worst}, inputs differ by {spread}");
+    assert!(worst < spread / 1000.0, "off by {worst}, but inputs differ only by {spread}");
+}
+
 /// The mean over all pairs of the largest difference between components: what a wrong tower would be
 /// off by.
-pub(crate) fn spread(vectors: &[Vec<f32>]) -> f32 {
+fn spread(vectors: &[Vec<f32>]) -> f32 {
     let mut differences = Vec::new();
     for (index, a) in vectors.iter().enumerate() {
         differences.extend(vectors[..index].iter().map(|b| difference(a, b)));
     }
     differences.iter().sum::<f32>() / differences.len() as f32
+}
+
+/// Opens and loads everything, so that damage shows wherever it is met.
+pub(crate) fn load(dir: &Path) -> Result<(), ModelError> {
+    let model = ModelFolder::open(dir)?;
+    model.id("damaged", None)?;
+    model.text_tower(&threads(1))?;
+    model.image_tower(&threads(1))?;
+    Ok(())
+}
+
+pub(crate) fn error(dir: &Path) -> String {
+    let error = load(dir).expect_err("it is damaged").to_string();
+    assert!(!error.contains('\n') && !error.ends_with('.'), "{error:?}");
+    error
+}
+
+/// Rewrites a safetensors file by its tensors.
+pub(crate) fn rewrite(
+    path: &Path,
+    change: impl Fn(&str, Dtype, Vec<usize>, Vec<u8>) -> Option<(Dtype, Vec<usize>, Vec<u8>)>,
+) {
+    let bytes = fs::read(path).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let changed: Vec<_> = file
+        .tensors()
+        .into_iter()
+        .filter_map(|(name, tensor)| {
+            let new = change(&name, tensor.dtype(), tensor.shape().to_vec(), tensor.data().to_vec())?;
+            Some((name, new))
+        })
+        .collect();
+    let views = changed
+        .iter()
+        .map(|(name, (dtype, shape, data))| (name, TensorView::new(*dtype, shape.clone(), data).unwrap()));
+    fs::write(path, serialize(views, None).unwrap()).unwrap();
 }
