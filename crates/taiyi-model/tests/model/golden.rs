@@ -143,7 +143,7 @@ fn company_does_not_change_a_text() {
 #[test]
 fn the_padding_of_the_model_card_is_attended_to_when_that_is_asked_for() {
     let reference = Reference::read();
-    let prompts: Vec<&str> = reference.card.prompts.iter().map(String::as_str).collect();
+    let prompts: Vec<&str> = reference.card.as_ref().unwrap().prompts.iter().map(String::as_str).collect();
     let expected = &reference.card_embeddings_as_padded;
     for threads in [1, 2].map(threads) {
         let tower = open("tiny").text_tower(&threads).unwrap();

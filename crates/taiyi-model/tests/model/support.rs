@@ -63,7 +63,9 @@ pub(crate) struct Reference {
     pub(crate) pictures: Vec<(String, u32, u32)>,
     /// Of every prepared picture, rows 0, step, 2·step, … are kept.
     pub(crate) row_step: usize,
-    pub(crate) card: Card,
+    /// Of `tiny` alone.
+    #[serde(default)]
+    pub(crate) card: Option<Card>,
     #[serde(skip)]
     pub(crate) card_embeddings_as_padded: Vec<Vec<f32>>,
     #[serde(skip)]
@@ -103,7 +105,9 @@ impl Reference {
         };
         reference.text_embeddings = rows("text_embeddings");
         reference.image_embeddings = rows("image_embeddings");
-        reference.card_embeddings_as_padded = rows("card_embeddings_as_padded");
+        if reference.card.is_some() {
+            reference.card_embeddings_as_padded = rows("card_embeddings_as_padded");
+        }
         for (name, _, _) in &reference.pictures {
             let array = arrays.tensor(&format!("prepared.{name}")).unwrap();
             reference.prepared.insert(name.clone(), array.data().to_vec());
