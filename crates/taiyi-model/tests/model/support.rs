@@ -120,7 +120,7 @@ impl Reference {
     }
 }
 
-/// Ramps, hard edges and noise, in integers alone: the same as in `tools/model-fixtures/make.py`.
+/// Ramps, hard edges and noise, in integers alone: the same as in `tools/model-fixtures/common.py`.
 pub(crate) fn picture(columns: u32, rows: u32) -> RgbImage {
     let mut pixels = Vec::with_capacity(columns as usize * rows as usize * 3);
     for y in 0..u64::from(rows) {
