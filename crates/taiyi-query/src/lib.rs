@@ -9,6 +9,7 @@
 
 pub mod classification;
 mod date;
+mod display;
 mod filter;
 pub mod metrics;
 mod newest;
@@ -17,6 +18,7 @@ mod prompt;
 mod search;
 
 pub use date::{DateError, DateRange, parse_date};
+pub use display::{escape_controls, thousands};
 pub use filter::{Filter, FilterError};
 pub use newest::{BrowseRequest, newest};
 pub use picture::Picture;

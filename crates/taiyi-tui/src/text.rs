@@ -8,6 +8,7 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use ratatui::buffer::CellWidth as _;
 use taiyi_query::RowTime;
+pub(crate) use taiyi_query::escape_controls as show;
 use unicode_segmentation::UnicodeSegmentation as _;
 
 /// Stands for what was cut away.
@@ -168,25 +169,7 @@ fn pieces(line: &str) -> Vec<&str> {
     pieces
 }
 
-/// Text from outside for the eye: control characters, which could rewrite the terminal, and characters
-/// that turn the direction of writing, which could make a name look like another, are shown as escapes.
-pub(crate) fn show(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for c in text.chars() {
-        let turns = matches!(
-            c,
-            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
-        );
-        if c.is_control() || turns {
-            shown.extend(c.escape_default());
-        } else {
-            shown.push(c);
-        }
-    }
-    shown
-}
-
-/// The same for several lines, which stay lines.
+/// Text from outside in several lines, which stay lines.
 pub(crate) fn show_lines(text: &str) -> String {
     text.lines().map(show).collect::<Vec<_>>().join("\n")
 }
@@ -206,17 +189,9 @@ pub(crate) fn folder(path: &Path) -> String {
     path.parent().map(show_path).unwrap_or_default()
 }
 
-/// `1234567` as `1,234,567`.
+/// A number of pictures, as `1,234,567`.
 pub(crate) fn thousands(n: usize) -> String {
-    let digits = n.to_string();
-    let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    grouped
+    taiyi_query::thousands(n as u64)
 }
 
 /// The day a picture was made, as `2023-05-01`.

@@ -5,6 +5,7 @@ use std::path::Path;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use taiyi_query::Picture;
+pub(crate) use taiyi_query::{escape_controls, thousands};
 use taiyi_store::RowTime;
 use unicode_width::UnicodeWidthStr as _;
 
@@ -28,21 +29,6 @@ pub(crate) fn show_path(path: &Path) -> String {
     escape_controls(&path.to_string_lossy())
 }
 
-/// The same for any text that comes from outside.
-pub(crate) fn escape_controls(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for c in text.chars() {
-        // Right-to-left overrides and the like are no control characters, but play the same tricks.
-        let hides = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-        if c.is_control() || hides {
-            shown.extend(c.escape_default());
-        } else {
-            shown.push(c);
-        }
-    }
-    shown
-}
-
 /// `1234567` bytes as `1.2 MB`.
 pub(crate) fn bytes(count: u64) -> String {
     let mut size = count as f64;
@@ -58,19 +44,6 @@ pub(crate) fn bytes(count: u64) -> String {
 /// `1 picture`, `2 pictures`, `1,234 pictures`.
 pub(crate) fn count(n: u64, one: &str, many: &str) -> String {
     format!("{} {}", thousands(n), if n == 1 { one } else { many })
-}
-
-/// `1234567` as `1,234,567`.
-pub(crate) fn thousands(n: u64) -> String {
-    let digits = n.to_string();
-    let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    grouped
 }
 
 /// The day a picture was made, e.g. `2023-05-01`.
@@ -101,17 +74,8 @@ mod tests {
     }
 
     #[test]
-    fn names_cannot_write_on_the_terminal() {
-        assert_eq!(escape_controls("a\u{1b}[2Jb\nc"), "a\\u{1b}[2Jb\\nc");
-        assert_eq!(escape_controls("gpj.\u{202e}exe"), "gpj.\\u{202e}exe");
-        assert_eq!(escape_controls("鳥鳥 🐯.png"), "鳥鳥 🐯.png");
-    }
-
-    #[test]
     fn numbers_read_well() {
         assert_eq!((bytes(999).as_str(), bytes(1_234_567).as_str()), ("999 B", "1.2 MB"));
-        assert_eq!(thousands(0), "0");
-        assert_eq!(thousands(1_234_567), "1,234,567");
         assert_eq!(count(1, "picture", "pictures"), "1 picture");
         assert_eq!(count(100, "picture", "pictures"), "100 pictures");
     }
