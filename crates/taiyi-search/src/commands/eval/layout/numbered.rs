@@ -21,10 +21,10 @@ pub(super) fn is_row(line: &str) -> bool {
 
 /// Picture, number and caption.
 fn parts(line: &str) -> Option<(&str, &str, &str)> {
-    // Where there is a tab, blanks may be part of the picture's name.
-    let (id, text) = line.split_once('\t').or_else(|| line.split_once([' ', '\u{3000}']))?;
-    let (picture, number) = id.trim().split_once('#')?;
-    Some((picture, number, text.trim()))
+    let (picture, rest) = line.split_once('#')?;
+    // Blanks may be part of the picture's name; a tab before the # begins a caption.
+    let (number, text) = rest.split_once(['\t', ' ', '\u{3000}'])?;
+    (!picture.contains('\t')).then_some((picture.trim(), number, text.trim()))
 }
 
 pub(super) fn parse(path: &Path, bytes: &[u8]) -> anyhow::Result<Vec<Caption>> {
@@ -70,15 +70,15 @@ mod tests {
 
     #[test]
     fn rows_by_hand() {
-        let text =
-            "\u{feff}COCO_val2014_000000123456#0\t两只 老虎\r\n\n1000.jpg#zhm#2 雪 地 #1\nmy cat.jpg#1\t 猫 ";
+        let text = "\u{feff}COCO_val2014_000000123456#0\t两只 老虎\r\n\n1000.jpg#zhm#2 雪 地 #1\nmy cat.jpg#1\t 猫 \na b#0 狗";
         let row = |picture: &str, text: &str, line| (picture.to_owned(), text.to_owned(), line);
         assert_eq!(
             found(text).unwrap(),
             [
                 row("COCO_val2014_000000123456", "两只 老虎", 1),
                 row("1000.jpg", "雪 地 #1", 3),
-                row("my cat.jpg", "猫", 4)
+                row("my cat.jpg", "猫", 4),
+                row("a b", "狗", 5)
             ]
         );
         for (text, told) in [
