@@ -344,7 +344,7 @@ pub(crate) enum EvalFlags {
 #[derive(Args, Debug)]
 pub(crate) struct RetrievalFlags {
     /// Folder of the pictures. For muge, files named by their number: MUGE's own form is unpacked with
-    /// python3 -c "import base64,sys;[open(i+'.jpg','wb').write(base64.urlsafe_b64decode(b)) for i,b in
+    /// python3 -c "import base64,sys;[open(f'{int(i)}.jpg','wb').write(base64.urlsafe_b64decode(b)) for i,b in
     /// (l.split('\t') for l in sys.stdin)]" < valid_imgs.tsv
     #[arg(long, value_name = "DIR")]
     pub(crate) images: PathBuf,

@@ -57,11 +57,11 @@ impl Pictures {
             place.clear()?;
         }
         let job = Job { settings, model, images, cancel, chosen: &chosen };
-        match place.check().and_then(|()| job.run(place.index_dir())) {
+        match place.check().and_then(|()| job.run(&place.index_dir())) {
             Err(e) if place.is_cache() && is_of_damage(&e) => {
                 exit::warn(&format!("{}: embedding anew", exit::one_line(&e)));
                 place.clear()?;
-                job.run(place.index_dir())
+                job.run(&place.index_dir())
             }
             done => done,
         }
@@ -216,13 +216,13 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
-    fn run(&self, index_dir: PathBuf) -> anyhow::Result<Option<Pictures>> {
+    fn run(&self, index_dir: &Path) -> anyhow::Result<Option<Pictures>> {
         let images = self.images.canonicalize().with_context(|| show_path(self.images))?;
         let below = |path: &Path| RelativePath::from_path(path.strip_prefix(&images).ok()?).ok();
         let is_chosen = |path: &Path| below(path).is_some_and(|path| self.chosen.contains(&path));
         let report =
-            own_index::embed_folder(self.settings, self.model, &images, &index_dir, self.cancel, |plan| {
-                plan.read_only(is_chosen)
+            own_index::embed_folder(self.settings, self.model, &images, index_dir, self.cancel, |plan| {
+                plan.read_only(is_chosen);
             })?;
         if report.interrupted {
             return Ok(None);
@@ -230,10 +230,10 @@ impl Job<'_> {
         for problem in &report.problems {
             exit::warn(&format!("{} {}", show_path(&problem.path), problem.reason));
         }
-        let mut pictures = match Snapshot::open(&index_dir) {
+        let mut pictures = match Snapshot::open(index_dir) {
             Ok(snapshot) if !snapshot.model().is_same_model(&self.model.id) => bail!(
                 "the index in {} is being rebuilt for another model: let taiyi-search index --rebuild finish first",
-                show_path(&index_dir)
+                show_path(index_dir)
             ),
             Ok(snapshot) => self.read(&snapshot, &below)?,
             // There was not one to publish.
