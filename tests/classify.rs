@@ -241,7 +241,10 @@ fn a_folder_a_class_is_classified() {
         .collect();
     s.write("classes.tsv", table.as_bytes());
     let by_table = eval(&s, &labels.join("\n"), &[&json[..], &["--classes", "classes.tsv"]].concat());
-    assert_eq!(by_table.succeeded().json(), measured);
+    let mut expected = measured.clone();
+    // They are kept from run to run.
+    expected["pictures_embedded"] = 0.into();
+    assert_eq!(by_table.succeeded().json(), expected);
     assert!(!s.index_dir().exists());
 }
 
@@ -324,6 +327,4 @@ fn what_cannot_be_measured_is_refused() {
     s.run(&["eval", "classification", "--images", "无", "--labels", "猫,狗"]).refused(&["--images 无"]);
     s.write("photos/猫/1.png", b"\x89PNG no more");
     eval(&s, "狗\n猫\n", &["-q"]).exited(2);
-    let left = s.at("home/cache/taiyi-search/eval").read_dir().unwrap();
-    assert!(left.map(|entry| entry.unwrap().file_name()).eq(["LOCK"]), "nothing of it stays");
 }

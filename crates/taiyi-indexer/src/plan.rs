@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use taiyi_store::{LocationState, RelativePath, Root, RootId, Writer};
 
@@ -42,6 +42,12 @@ impl Plan {
     #[must_use]
     pub fn files_gone(&self) -> usize {
         self.gone.len()
+    }
+
+    /// Leaves out files to read but for those that `keep` wants. What is left out stays as the index knows it.
+    pub fn read_only(&mut self, keep: impl Fn(&Path) -> bool) {
+        let targets = &self.targets;
+        self.jobs.retain(|job| keep(&job.path_below(targets)));
     }
 
     /// The files to read, with the reason for each.

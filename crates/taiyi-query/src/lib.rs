@@ -15,6 +15,7 @@ pub mod metrics;
 mod newest;
 mod picture;
 mod prompt;
+pub mod retrieval;
 mod search;
 
 pub use date::{DateError, DateRange, parse_date};

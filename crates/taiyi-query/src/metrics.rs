@@ -21,6 +21,9 @@ pub fn rank_of_best(scores: &[f32], is_right: impl Fn(usize) -> bool) -> Option<
     Some(before + 1)
 }
 
+/// The k of [`RankSummary::mean_recall`].
+const MEAN_KS: [usize; 3] = [1, 5, 10];
+
 /// What the ranks of many queries come to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RankSummary {
@@ -28,6 +31,9 @@ pub struct RankSummary {
     pub queries: usize,
     /// For each `k` asked for, in that order: the share of queries with a rank of at most `k`, 0 to 1.
     pub recall: Vec<(usize, f64)>,
+    /// The mean of R@1, R@5 and R@10, whatever k was asked for, 0 to 1: the one number that Chinese-CLIP's
+    /// evaluation puts first.
+    pub mean_recall: f64,
     /// Mean of 1/rank, above 0 to 1.
     pub mean_reciprocal_rank: f64,
     /// The rank in the middle; with an even number of queries the mean of the two in the middle.
@@ -45,8 +51,10 @@ impl RankSummary {
         let median_rank = (*lower as f64 + *upper as f64) / 2.0;
         let share = |k: usize| sorted.partition_point(|&rank| rank <= k) as f64 / queries as f64;
         let recall = ks.iter().map(|&k| (k, share(k))).collect();
+        let mean_recall = MEAN_KS.map(share).iter().sum::<f64>() / MEAN_KS.len() as f64;
         let reciprocals: f64 = sorted.iter().map(|&rank| 1.0 / rank.max(1) as f64).sum();
-        Some(Self { queries, recall, mean_reciprocal_rank: reciprocals / queries as f64, median_rank })
+        let mean_reciprocal_rank = reciprocals / queries as f64;
+        Some(Self { queries, recall, mean_recall, mean_reciprocal_rank, median_rank })
     }
 }
 
@@ -95,6 +103,8 @@ mod tests {
         let summary = RankSummary::of(&[4, 1, 2, 1], &[1, 2, 5]).unwrap();
         assert_eq!(summary.queries, 4);
         assert_eq!(summary.recall, [(1, 0.5), (2, 0.75), (5, 1.0)]);
+        // 1/2 within 1, all within 5 and within 10.
+        assert_eq!(summary.mean_recall, 2.5 / 3.0);
         // (1/4 + 1 + 1/2 + 1) / 4
         assert_eq!(summary.mean_reciprocal_rank, 0.6875);
         // In the middle of 1 1 2 4 are 1 and 2.

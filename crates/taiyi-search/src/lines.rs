@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 
 use crate::output::text::show_path;
 
@@ -14,20 +14,23 @@ pub(crate) fn read(path: &Path) -> anyhow::Result<Vec<(usize, String)>> {
 
 /// The same from the bytes of the file in `path`.
 pub(crate) fn parse(path: &Path, bytes: &[u8]) -> anyhow::Result<Vec<(usize, String)>> {
+    let lines = decode(path, bytes)?.split('\n').enumerate();
+    Ok(lines
+        .filter(|(_, text)| !text.trim().is_empty())
+        .map(|(index, text)| (index + 1, text.to_owned()))
+        .collect())
+}
+
+/// The text in the bytes of the file in `path`, without the mark that some systems put first.
+pub(crate) fn decode<'a>(path: &Path, bytes: &'a [u8]) -> anyhow::Result<&'a str> {
     if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
         bail!("{} is UTF-16: convert it, e.g. with iconv -f utf-16 -t utf-8", show_path(path));
     }
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    let mut lines = Vec::new();
-    for (index, bytes) in bytes.split(|&byte| byte == b'\n').enumerate() {
-        let Ok(text) = std::str::from_utf8(bytes) else {
-            bail!("{} is not UTF-8: convert it, e.g. with iconv -f gb18030 -t utf-8", place(path, index + 1));
-        };
-        if !text.trim().is_empty() {
-            lines.push((index + 1, text.to_owned()));
-        }
-    }
-    Ok(lines)
+    std::str::from_utf8(bytes).map_err(|e| {
+        let line = bytes.iter().take(e.valid_up_to()).filter(|byte| **byte == b'\n').count() + 1;
+        anyhow!("{} is not UTF-8: convert it, e.g. with iconv -f gb18030 -t utf-8", place(path, line))
+    })
 }
 
 /// Names a line in a message.

@@ -4,6 +4,7 @@
 
 mod commands;
 mod config;
+mod csv;
 mod encoders;
 mod exit;
 mod flags;

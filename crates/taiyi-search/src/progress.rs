@@ -159,12 +159,12 @@ impl Progress for Reporter {
     }
 }
 
-/// A bar for texts that are embedded, `noun` of them many; hidden where nothing is drawn.
-pub(crate) fn bar_of_texts(settings: &Settings, texts: usize, noun: &str) -> ProgressBar {
+/// A bar up to `total` of what `noun` names; hidden where nothing is drawn.
+pub(crate) fn bar(settings: &Settings, total: usize, noun: &str) -> ProgressBar {
     if !settings.draws_progress() {
         return ProgressBar::hidden();
     }
-    let bar = ProgressBar::new(texts as u64);
+    let bar = ProgressBar::new(total as u64);
     let template = format!("{{bar:30}} {{human_pos}}/{{human_len}} {noun}, {{eta}} left");
     if let Ok(style) = ProgressStyle::with_template(&template) {
         bar.set_style(style);

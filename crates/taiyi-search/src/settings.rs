@@ -16,6 +16,8 @@ use crate::flags::{GlobalFlags, When};
 pub(crate) struct Settings {
     /// Folder of the index.
     pub(crate) index_dir: PathBuf,
+    /// Whether `--index` said so, which means this index for this command.
+    pub(crate) is_index_named: bool,
     /// Folder for what should last.
     pub(crate) data_dir: PathBuf,
     /// Folder of the models that are known by name.
@@ -59,6 +61,7 @@ impl Settings {
                 .or_else(|| environment("TAIYI_INDEX").map(PathBuf::from))
                 .or(config.index)
                 .unwrap_or_else(|| dirs.data_dir().join("index")),
+            is_index_named: flags.index.is_some(),
             data_dir: dirs.data_dir().to_path_buf(),
             models_dir: dirs.data_dir().join("models"),
             cache_dir: dirs.cache_dir().to_path_buf(),

@@ -131,7 +131,7 @@ fn prepare(settings: &Settings, model: &Model, photos: &Path, tells: bool) -> an
     }
     collection::unpack(photos, || remove_index(&settings.index_dir))?;
     let cancel = interrupt::cancel_flag();
-    let report = own_index::embed_folder(settings, model, photos, &settings.index_dir, &cancel, |_| Ok(()))?;
+    let report = own_index::embed_folder(settings, model, photos, &settings.index_dir, &cancel, |_| ())?;
     if report.interrupted {
         return Ok(Some(Exit::Interrupted));
     }

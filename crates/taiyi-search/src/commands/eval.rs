@@ -9,11 +9,18 @@ use crate::exit::Exit;
 use crate::flags::EvalFlags;
 use crate::settings::Settings;
 
+mod captions;
 mod class_report;
 mod classification;
+mod export;
+mod finder;
+mod layout;
 mod picture_table;
 mod pictures;
+mod published;
 mod retrieval;
+mod retrieval_report;
+mod text_cache;
 
 pub(crate) fn run(settings: &Settings, flags: &EvalFlags) -> anyhow::Result<Exit> {
     match flags {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 use taiyi_query::classification::{Accuracy, ClassificationSummary};
 
+use super::published::{CLASSIFICATION_KS, Published, beside, beside_as_json};
 use crate::labels::{Label, Labels};
 use crate::output::table::{Align, align};
 use crate::output::text::{count, escape_controls, thousands};
@@ -28,6 +29,10 @@ pub(super) struct ClassReport<'a> {
     pub(super) failed: usize,
     /// Rows of the table whose picture could not be read.
     pub(super) left_out: usize,
+    /// Pictures that no earlier measurement had embedded.
+    pub(super) embedded: u64,
+    /// What the authors measured.
+    pub(super) published: Option<Published>,
 }
 
 impl ClassReport<'_> {
@@ -56,6 +61,7 @@ impl ClassReport<'_> {
             .collect();
         let unlabelled: Vec<Value> =
             self.unlabelled.iter().map(|(class, files)| json!({ "class": class, "files": files })).collect();
+        let published = self.published.as_ref().map(|published| beside_as_json(published, &self.shares()));
         json!({
             "model": self.model,
             "pictures": self.summary.all.pictures,
@@ -68,6 +74,8 @@ impl ClassReport<'_> {
             "files_without_class": self.without_class,
             "failed": self.failed,
             "rows_left_out": self.left_out,
+            "pictures_embedded": self.embedded,
+            "published": published,
         })
     }
 
@@ -81,6 +89,9 @@ impl ClassReport<'_> {
         )];
         lines.extend(self.accuracies());
         lines.extend(self.confusions());
+        if let Some(published) = &self.published {
+            lines.extend(beside(published, "top-", &self.shares()));
+        }
         if self.labels.rows.len() <= 5 {
             lines.push(format!("top-5 says nothing among {} labels", self.labels.rows.len()));
         }
@@ -93,6 +104,12 @@ impl ClassReport<'_> {
             lines.push(format!("{rows} took no part: the picture could not be read"));
         }
         lines
+    }
+
+    /// What the published numbers stand beside.
+    fn shares(&self) -> Vec<(usize, f64)> {
+        let Accuracy { top_1, top_5, .. } = self.summary.all;
+        CLASSIFICATION_KS.into_iter().zip([top_1, top_5]).collect()
     }
 
     /// A line for all pictures and one for each class.

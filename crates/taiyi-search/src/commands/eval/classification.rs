@@ -15,6 +15,7 @@ use taiyi_store::RelativePath;
 use super::class_report::ClassReport;
 use super::picture_table::{CLASS, PictureTable};
 use super::pictures::Pictures;
+use super::published;
 use super::{parallel, scores};
 use crate::encoders::Encoders;
 use crate::exit::{self, Exit};
@@ -42,6 +43,8 @@ pub(crate) fn run(settings: &Settings, flags: &ClassificationFlags) -> anyhow::R
     let table =
         flags.classes.as_ref().map(|path| PictureTable::read(path, CLASS, &flags.images)).transpose()?;
     let model = models::open_asked_or_of_index(settings)?;
+    let published =
+        flags.published.map(|set| published::of_classification(set, &model.id.name)).transpose()?;
     let cancel = interrupt::cancel_flag();
     // Before the pictures: what is wrong with a label shall be told before an hour of embedding.
     let Some(label_embeddings) = embed_labels(settings, &model, &labels, &cancel)? else {
@@ -49,22 +52,22 @@ pub(crate) fn run(settings: &Settings, flags: &ClassificationFlags) -> anyhow::R
     };
     let classes = Classes::new(&labels.rows);
     let mut unlabelled = Unlabelled::default();
-    let embedded = Pictures::embed(settings, &model, &flags.images, &cancel, |walked| {
+    let embedded = Pictures::embed(settings, &model, &flags.images, flags.fresh, &cancel, |walked| {
         let files = match &table {
-            None => walked.map(|path| top_folder(&path)).collect(),
+            None => walked.iter().map(top_folder).collect(),
             Some(table) => {
-                table.check_walked(&walked.collect(), &flags.images)?;
+                table.check_walked(walked, &flags.images)?;
                 table.rows.iter().map(|row| Some(row.text.clone())).collect()
             }
         };
         unlabelled = classes.check(files, &flags.images)?;
-        Ok(())
+        Ok(walked.clone())
     })?;
-    let Some((pictures, report)) = embedded else { return Ok(Exit::Interrupted) };
+    let Some(pictures) = embedded else { return Ok(Exit::Interrupted) };
     let (right, left_out) = match &table {
         None => (classes.of_folders(&pictures), 0),
         Some(table) => {
-            let known = table.known(&pictures, &report, &flags.images);
+            let known = table.known(&pictures, &flags.images);
             let classes = known.rows.iter().map(|row| classes.find(&row.text));
             let right = known.pictures.iter().zip(classes);
             (right.filter_map(|(picture, class)| Some((*picture, class?))).collect(), known.left_out)
@@ -87,8 +90,10 @@ pub(crate) fn run(settings: &Settings, flags: &ClassificationFlags) -> anyhow::R
         summary,
         unlabelled: &unlabelled.files,
         without_class: unlabelled.without_class,
-        failed: report.failed.len(),
+        failed: pictures.failures.len(),
         left_out,
+        embedded: pictures.embedded,
+        published,
     };
     let mut out = anstream::stdout().lock();
     match flags.format {
@@ -113,7 +118,7 @@ fn embed_labels(
     let encoders = Encoders::new(model, settings.threads);
     let tower = encoders.text()?;
     labels.check_lengths(tower)?;
-    let bar = progress::bar_of_texts(settings, labels.rows.len(), "labels");
+    let bar = progress::bar(settings, labels.rows.len(), "labels");
     let mut embeddings = Vec::with_capacity(labels.rows.len());
     for rows in labels.rows.chunks((CHUNK / labels.templates()).max(1)) {
         if cancel.load(Ordering::Relaxed) {

@@ -1,10 +1,9 @@
 //! A table that says something of pictures: a picture's path, a tab, a text.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
-use taiyi_indexer::Report;
 use taiyi_store::RelativePath;
 
 use super::pictures::Pictures;
@@ -122,12 +121,9 @@ impl PictureTable {
     }
 
     /// The rows whose picture could be read. The rest is told.
-    pub(super) fn known(&self, pictures: &Pictures, report: &Report, images: &Path) -> Known {
+    pub(super) fn known(&self, pictures: &Pictures, images: &Path) -> Known {
         let mut known = Known { rows: Vec::new(), pictures: Vec::new(), left_out: 0 };
         let mut first = None;
-        let images = images.canonicalize().unwrap_or_else(|_| images.to_path_buf());
-        let failures: HashMap<&Path, &str> =
-            report.failed.iter().map(|failed| (failed.path.as_path(), failed.reason.as_str())).collect();
         for row in &self.rows {
             if let Some(picture) = pictures.by_path.get(&row.picture) {
                 known.rows.push(row.clone());
@@ -135,11 +131,7 @@ impl PictureTable {
                 continue;
             }
             known.left_out += 1;
-            first.get_or_insert_with(|| {
-                let path = images.join(row.picture.to_path());
-                let reason = failures.get(path.as_path()).unwrap_or(&"it is no picture");
-                format!("{}: {}: {reason}", self.place(row.line), show_path(&path))
-            });
+            first.get_or_insert_with(|| pictures.why_not(&self.path, row.line, Some(&row.picture), images));
         }
         if let Some(first) = first {
             let (one, many) = self.column.row;

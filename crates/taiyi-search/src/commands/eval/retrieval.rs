@@ -1,87 +1,109 @@
 //! `eval retrieval`: do captions find their pictures, and pictures their captions?
 //!
-//! The pictures go through the same path as in `index`, into an index that is thrown away; every caption is
-//! compared with every picture.
+//! Every caption is compared with every picture. What was embedded is kept for the next measurement.
 
-use std::collections::BTreeSet;
+use std::collections::HashMap;
 use std::io::Write as _;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use serde_json::{Value, json};
 use taiyi_core::{Embedding, TextEncoder as _};
-use taiyi_query::metrics::{RankSummary, rank_of_best};
+use taiyi_query::metrics::RankSummary;
+use taiyi_query::retrieval::{CompareOptions, Comparison, RightAnswers, compare};
 
-use super::picture_table::{CAPTION, PictureTable, Row};
+use super::captions::{Captions, FoundCaption};
+use super::export::{self, Export, Measured};
 use super::pictures::Pictures;
-use super::{parallel, scores};
+use super::published;
+use super::retrieval_report::RetrievalReport;
+use super::text_cache::{KnownText, TextCache};
 use crate::encoders::Encoders;
 use crate::exit::{self, Exit};
 use crate::flags::{RetrievalFlags, SummaryFormat};
 use crate::interrupt;
-use crate::models;
-use crate::output::table::{Align, align};
-use crate::output::text::{count, show_path, thousands};
+use crate::models::{self, Model};
+use crate::output::text::{count, show_path};
 use crate::progress;
 use crate::settings::Settings;
 
 /// Captions embedded between two steps of the progress bar.
 const CHUNK: usize = 256;
+/// What was embedded is written down at least so often.
+const SAVE_EVERY: Duration = Duration::from_secs(60);
 
 pub(crate) fn run(settings: &Settings, flags: &RetrievalFlags) -> anyhow::Result<Exit> {
     if !flags.images.is_dir() {
         bail!("--images {} is not a folder", show_path(&flags.images));
     }
-    let captions = PictureTable::read(&flags.captions, CAPTION, &flags.images)?;
+    let export = flags.export.as_ref().map(|dir| Export::new(dir, flags.overwrite)).transpose()?;
+    let captions = Captions::read(&flags.captions, flags.layout, &flags.images)?;
     let model = models::open_asked_or_of_index(settings)?;
+    let published = flags.published.map(|set| published::of_retrieval(set, &model.id.name)).transpose()?;
     let cancel = interrupt::cancel_flag();
-    let embedded = Pictures::embed(settings, &model, &flags.images, &cancel, |walked| {
-        captions.check_walked(&walked.collect(), &flags.images)
+    let mut found = None;
+    let pictures = Pictures::embed(settings, &model, &flags.images, flags.fresh, &cancel, |files| {
+        let captions = captions.find(files, &flags.images)?;
+        let candidates = captions.candidates.clone();
+        found = Some(captions);
+        Ok(candidates)
     })?;
-    let Some((pictures, report)) = embedded else { return Ok(Exit::Interrupted) };
-    let captions = captions.known(&pictures, &report, &flags.images);
-    let right = &captions.pictures;
-    let encoders = Encoders::new(&model, settings.threads);
-    let Some(texts) = embed_captions(settings, &encoders, &captions.rows, &cancel)? else {
+    let (Some(pictures), Some(found)) = (pictures, found) else { return Ok(Exit::Interrupted) };
+    let (without_picture, pictures_missing) = (found.without_picture, found.pictures_missing);
+    let captions = found.known(&pictures, &flags.images);
+    let right = RightAnswers::new(captions.right, pictures.embeddings.len());
+    let Some(texts) = embed_captions(settings, &model, flags.fresh, &captions.rows, &cancel)? else {
         return Ok(Exit::Interrupted);
     };
 
-    let captioned: BTreeSet<usize> = right.iter().copied().collect();
-    let without_caption = pictures.embeddings.len() - captioned.len();
-    let threads = settings.threads.get();
-    let text_ranks = parallel(texts.len(), threads, &cancel, |text| {
-        rank_of_best(&scores(&texts[text], &pictures.embeddings), |picture| picture == right[text])
-    });
-    let picture_ranks = match without_caption {
-        0 => parallel(pictures.embeddings.len(), threads, &cancel, |picture| {
-            rank_of_best(&scores(&pictures.embeddings[picture], &texts), |text| right[text] == picture)
-        }),
-        // The literature has no number for pictures that no text belongs to.
-        _ => Vec::new(),
-    };
-    if cancel.load(Ordering::Relaxed) {
+    let top = if export.is_some() { export::TOP } else { 0 };
+    let Some(comparison) =
+        compare_all(settings, &texts.embeddings, &pictures.embeddings, &right, top, &cancel)?
+    else {
         return Ok(Exit::Interrupted);
+    };
+    let without_caption = right.pictures_without_text();
+    // The literature has no number for pictures that no text belongs to.
+    let has_both = without_caption == 0 && !pictures.embeddings.is_empty();
+    if let Some(export) = &export {
+        let paths = pictures.first_paths();
+        export.write(&Measured {
+            texts: &captions.rows,
+            paths: &paths,
+            right: &right,
+            comparison: &comparison,
+            has_both,
+        })?;
     }
     let mut ks = flags.k.iter().map(|&k| k as usize).collect::<Vec<_>>();
     ks.sort_unstable();
     ks.dedup();
-    let outcome = Outcome {
-        model: model.id.name.clone(),
+    let summary = |ranks: Vec<Option<usize>>, ks: &[usize]| {
+        RankSummary::of(&ranks.into_iter().flatten().collect::<Vec<_>>(), ks)
+    };
+    let nothing = || format!("no picture with a caption could be read in {}", show_path(&flags.images));
+    let at_published =
+        summary(comparison.text_ranks.clone(), &published::RETRIEVAL_KS).with_context(nothing)?;
+    let report = RetrievalReport {
+        model: &model.id.name,
         pictures: pictures.embeddings.len(),
-        captions: texts.len(),
+        captions: texts.embeddings.len(),
         without_caption,
-        failed: report.failed.len(),
+        failed: pictures.failures.len(),
         left_out: captions.left_out,
-        text_to_image: RankSummary::of(&text_ranks, &ks).with_context(|| {
-            format!("no picture with a caption could be read in {}", show_path(&flags.images))
-        })?,
-        image_to_text: RankSummary::of(&picture_ranks, &ks),
+        without_picture,
+        pictures_missing,
+        pictures_embedded: pictures.embedded,
+        captions_embedded: texts.embedded,
+        text_to_image: summary(comparison.text_ranks, &ks).with_context(nothing)?,
+        image_to_text: has_both.then(|| summary(comparison.picture_ranks, &ks)).flatten(),
+        published: published.map(|published| (published, at_published)),
     };
     let mut out = anstream::stdout().lock();
     match flags.format {
-        SummaryFormat::Json => writeln!(out, "{}", outcome.to_json())?,
+        SummaryFormat::Json => writeln!(out, "{}", report.to_json())?,
         SummaryFormat::Text => {
-            for line in outcome.to_lines(&ks) {
+            for line in report.to_lines(&ks) {
                 writeln!(out, "{line}")?;
             }
         }
@@ -89,112 +111,94 @@ pub(crate) fn run(settings: &Settings, flags: &RetrievalFlags) -> anyhow::Result
     Ok(Exit::Success)
 }
 
+/// The captions' embeddings.
+struct Texts {
+    embeddings: Vec<Embedding>,
+    /// Texts that no earlier measurement had embedded; those that are alike count once.
+    embedded: usize,
+}
+
 /// `None` when that was stopped.
 fn embed_captions(
     settings: &Settings,
-    encoders: &Encoders<'_>,
-    captions: &[Row],
+    model: &Model,
+    is_fresh: bool,
+    captions: &[FoundCaption],
     cancel: &AtomicBool,
-) -> anyhow::Result<Option<Vec<Embedding>>> {
-    let tower = encoders.text()?;
-    let bar = progress::bar_of_texts(settings, captions.len(), "captions");
-    let mut embeddings = Vec::with_capacity(captions.len());
-    let mut cut = 0;
-    for rows in captions.chunks(CHUNK) {
-        if cancel.load(Ordering::Relaxed) {
-            bar.finish_and_clear();
-            return Ok(None);
-        }
-        let texts: Vec<&str> = rows.iter().map(|caption| caption.text.as_str()).collect();
-        for text in &texts {
-            cut += u64::from(tower.tokenize(text)?.truncated);
-        }
-        embeddings.append(&mut tower.encode_texts(&texts)?);
-        bar.inc(rows.len() as u64);
+) -> anyhow::Result<Option<Texts>> {
+    let mut cache = TextCache::open(settings, &model.id, is_fresh);
+    let mut unknown: Vec<&str> = Vec::new();
+    let mut known = HashMap::new();
+    for caption in captions {
+        let text = caption.text.as_str();
+        known.entry(text).or_insert_with(|| {
+            let kept = cache.get(text);
+            if kept.is_none() {
+                unknown.push(text);
+            }
+            kept
+        });
     }
-    bar.finish_and_clear();
+    if !unknown.is_empty() {
+        // Loaded only where it is needed.
+        let encoders = Encoders::new(model, settings.threads);
+        let tower = encoders.text()?;
+        let bar = progress::bar(settings, unknown.len(), "captions");
+        let mut saved = Instant::now();
+        for texts in unknown.chunks(CHUNK) {
+            if cancel.load(Ordering::Relaxed) {
+                bar.finish_and_clear();
+                cache.save();
+                return Ok(None);
+            }
+            for (text, embedding) in texts.iter().zip(tower.encode_texts(texts)?) {
+                let is_cut = tower.tokenize(text)?.truncated;
+                cache.insert(text, KnownText { embedding, is_cut });
+            }
+            bar.inc(texts.len() as u64);
+            if saved.elapsed() > SAVE_EVERY {
+                cache.save();
+                saved = Instant::now();
+            }
+        }
+        bar.finish_and_clear();
+        cache.save();
+        for text in &unknown {
+            known.insert(text, cache.get(text));
+        }
+    }
+    let mut cut = 0;
+    let mut texts = Texts { embeddings: Vec::with_capacity(captions.len()), embedded: unknown.len() };
+    for caption in captions {
+        let known = known.get(caption.text.as_str()).and_then(Option::as_ref);
+        let known = known.with_context(|| format!("the model gave no vector for {:?}", caption.text))?;
+        cut += u64::from(known.is_cut);
+        texts.embeddings.push(known.embedding.clone());
+    }
     if cut > 0 {
         exit::warn(&format!(
-            "{} cut to the {} tokens that the model reads",
-            count(cut, "caption was", "captions were"),
-            tower.max_tokens()
+            "{} cut to the tokens that the model reads",
+            count(cut, "caption was", "captions were")
         ));
     }
-    Ok(Some(embeddings))
+    Ok(Some(texts))
 }
 
-struct Outcome {
-    model: String,
-    pictures: usize,
-    captions: usize,
-    without_caption: usize,
-    failed: usize,
-    left_out: usize,
-    text_to_image: RankSummary,
-    image_to_text: Option<RankSummary>,
-}
-
-impl Outcome {
-    fn to_json(&self) -> Value {
-        let direction = |summary: &RankSummary| {
-            let recall: serde_json::Map<String, Value> =
-                summary.recall.iter().map(|(k, share)| (k.to_string(), json!(share))).collect();
-            json!({
-                "queries": summary.queries,
-                "recall": recall,
-                "mrr": summary.mean_reciprocal_rank,
-                "median_rank": summary.median_rank,
-            })
-        };
-        json!({
-            "model": self.model,
-            "pictures": self.pictures,
-            "captions": self.captions,
-            "pictures_without_caption": self.without_caption,
-            "failed": self.failed,
-            "captions_left_out": self.left_out,
-            "text_to_image": direction(&self.text_to_image),
-            "image_to_text": self.image_to_text.as_ref().map(direction),
-        })
+/// `None` when that was stopped.
+fn compare_all(
+    settings: &Settings,
+    texts: &[Embedding],
+    pictures: &[Embedding],
+    right: &RightAnswers,
+    top: usize,
+    cancel: &AtomicBool,
+) -> anyhow::Result<Option<Comparison>> {
+    let bar = progress::bar(settings, texts.len(), "captions compared");
+    let options = CompareOptions { threads: settings.threads.get(), top };
+    let compared = compare(texts, pictures, right, options, &|texts| bar.inc(texts), cancel);
+    bar.finish_and_clear();
+    if compared.is_none() && !cancel.load(Ordering::Relaxed) {
+        bail!("a thread that compares captions and pictures has died: this is a fault of the program");
     }
-
-    fn to_lines(&self, ks: &[usize]) -> Vec<String> {
-        let mut head = vec![String::new(), "queries".to_owned()];
-        head.extend(ks.iter().map(|k| format!("R@{k}")));
-        head.extend(["MRR", "median rank"].map(str::to_owned));
-        let row = |name: &str, summary: &RankSummary| {
-            let mut cells = vec![name.to_owned(), thousands(summary.queries as u64)];
-            cells.extend(summary.recall.iter().map(|(_, share)| format!("{share:.4}")));
-            cells.push(format!("{:.4}", summary.mean_reciprocal_rank));
-            cells.push(summary.median_rank.to_string());
-            cells
-        };
-        let mut rows = vec![head, row("text → image", &self.text_to_image)];
-        rows.extend(self.image_to_text.as_ref().map(|summary| row("image → text", summary)));
-        let mut columns = vec![Align::Right; ks.len() + 4];
-        columns[0] = Align::Left;
-        let mut lines = vec![format!(
-            "model {}, {}, {}",
-            self.model,
-            count(self.pictures as u64, "picture", "pictures"),
-            count(self.captions as u64, "caption", "captions")
-        )];
-        lines.extend(align(&columns, &rows));
-        if self.without_caption > 0 {
-            let verb = if self.without_caption == 1 { "has" } else { "have" };
-            lines.push(format!(
-                "image → text was not measured: {} {verb} no caption",
-                count(self.without_caption as u64, "picture", "pictures")
-            ));
-        }
-        if self.failed > 0 {
-            let failed = count(self.failed as u64, "file", "files");
-            lines.push(format!("{failed} could not be read and took no part"));
-        }
-        if self.left_out > 0 {
-            let captions = count(self.left_out as u64, "caption", "captions");
-            lines.push(format!("{captions} took no part: the picture could not be read"));
-        }
-        lines
-    }
+    Ok(compared)
 }

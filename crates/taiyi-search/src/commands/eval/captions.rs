@@ -1,0 +1,170 @@
+//! The captions of a measurement: read, found their pictures on the disk, and then those that could be read.
+
+use std::collections::{BTreeSet, HashSet};
+use std::path::{Path, PathBuf};
+
+use anyhow::bail;
+use taiyi_store::RelativePath;
+
+use super::finder::{Ambiguous, Finder};
+use super::layout::{self, Caption, PictureName};
+use super::pictures::Pictures;
+use crate::exit;
+use crate::flags::CaptionLayout;
+use crate::lines;
+use crate::output::text::{count, escape_controls, show_path};
+
+/// Captions as a file has them.
+pub(super) struct Captions {
+    path: PathBuf,
+    layout: CaptionLayout,
+    rows: Vec<Caption>,
+}
+
+impl Captions {
+    pub(super) fn read(path: &Path, layout: Option<CaptionLayout>, images: &Path) -> anyhow::Result<Self> {
+        let (layout, rows) = layout::read(path, layout, images)?;
+        Ok(Self { path: path.to_owned(), layout, rows })
+    }
+
+    fn place(&self, line: usize) -> String {
+        lines::place(&self.path, line)
+    }
+
+    /// Whether only pictures that a caption names are candidates, as where the published numbers were measured:
+    /// the folder of COCO has many more.
+    fn takes_named_only(&self) -> bool {
+        match self.layout {
+            CaptionLayout::Tsv | CaptionLayout::Muge => false,
+            CaptionLayout::CocoCn | CaptionLayout::Flickr30kCna | CaptionLayout::Wukong => true,
+        }
+    }
+
+    /// Finds the pictures among `files`, all that would be indexed below `images`.
+    pub(super) fn find(self, files: &HashSet<RelativePath>, images: &Path) -> anyhow::Result<FoundCaptions> {
+        let finder = Finder::new(files);
+        let mut found = FoundCaptions {
+            path: self.path.clone(),
+            candidates: if self.takes_named_only() { HashSet::new() } else { files.clone() },
+            rows: Vec::new(),
+            without_picture: 0,
+            pictures_missing: 0,
+        };
+        let mut missing: BTreeSet<&str> = BTreeSet::new();
+        let mut first = None;
+        for row in &self.rows {
+            let mut pictures = BTreeSet::new();
+            for name in &row.pictures {
+                match name {
+                    PictureName::Path(path) if files.contains(path) => {
+                        pictures.insert(path.clone());
+                    }
+                    PictureName::Path(path) => bail!(
+                        "{}: {} is passed over: links, hidden and excluded files are, unless follow_links, hidden \
+                         and exclude in config.toml say otherwise",
+                        self.place(row.line),
+                        show_path(&images.join(path.to_path()))
+                    ),
+                    PictureName::Name(name) => match finder.find(name) {
+                        Ok(Some(path)) => {
+                            pictures.insert(path.clone());
+                        }
+                        Ok(None) => {
+                            missing.insert(name);
+                            first.get_or_insert_with(|| {
+                                format!("{}: {}", self.place(row.line), escape_controls(name))
+                            });
+                        }
+                        Err(Ambiguous(a, b)) => bail!(
+                            "{}: {} may be {} or {}: name it so that one is meant, or keep the other elsewhere",
+                            self.place(row.line),
+                            escape_controls(name),
+                            show_path(&images.join(a.to_path())),
+                            show_path(&images.join(b.to_path()))
+                        ),
+                    },
+                }
+            }
+            if pictures.is_empty() {
+                found.without_picture += 1;
+                continue;
+            }
+            if self.takes_named_only() {
+                found.candidates.extend(pictures.iter().cloned());
+            }
+            let Caption { text, line, number, .. } = row.clone();
+            found.rows.push(FoundCaption { text, line, number, pictures: pictures.into_iter().collect() });
+        }
+        found.pictures_missing = missing.len();
+        if let Some(first) = first {
+            let missing = count(missing.len() as u64, "picture is", "pictures are");
+            if found.rows.is_empty() {
+                bail!("none of the pictures is in {}; the first is {first}", show_path(images));
+            }
+            exit::warn(&format!(
+                "{missing} not in {}, so that {} no part; the first is {first}",
+                show_path(images),
+                count(found.without_picture as u64, "caption takes", "captions take"),
+            ));
+        }
+        Ok(found)
+    }
+}
+
+/// A caption whose pictures are there.
+pub(super) struct FoundCaption {
+    pub(super) text: String,
+    pub(super) line: usize,
+    pub(super) number: Option<u64>,
+    /// Below the folder of pictures; at least one.
+    pub(super) pictures: Vec<RelativePath>,
+}
+
+/// Captions whose pictures are there.
+pub(super) struct FoundCaptions {
+    path: PathBuf,
+    /// The files to compare with, those of the captions among them.
+    pub(super) candidates: HashSet<RelativePath>,
+    rows: Vec<FoundCaption>,
+    /// Captions none of whose pictures is there.
+    pub(super) without_picture: usize,
+    /// Pictures that captions name and that are not there.
+    pub(super) pictures_missing: usize,
+}
+
+impl FoundCaptions {
+    /// The captions that have a picture which could be read. The rest is told.
+    pub(super) fn known(self, pictures: &Pictures, images: &Path) -> KnownCaptions {
+        let mut known = KnownCaptions { rows: Vec::new(), right: Vec::new(), left_out: 0 };
+        let mut first = None;
+        for row in self.rows {
+            let right: BTreeSet<usize> =
+                row.pictures.iter().filter_map(|path| pictures.by_path.get(path).copied()).collect();
+            if right.is_empty() {
+                known.left_out += 1;
+                first.get_or_insert_with(|| {
+                    pictures.why_not(&self.path, row.line, row.pictures.first(), images)
+                });
+                continue;
+            }
+            known.right.push(right.into_iter().collect());
+            known.rows.push(row);
+        }
+        if let Some(first) = first {
+            exit::warn(&format!(
+                "{} left out, since the picture could not be read; the first is {first}",
+                count(known.left_out as u64, "caption was", "captions were")
+            ));
+        }
+        known
+    }
+}
+
+/// Captions that have a picture which could be read.
+pub(super) struct KnownCaptions {
+    pub(super) rows: Vec<FoundCaption>,
+    /// The right pictures of each caption, ascending.
+    pub(super) right: Vec<Vec<usize>>,
+    /// How many captions are not among them, though their pictures are there.
+    pub(super) left_out: usize,
+}
