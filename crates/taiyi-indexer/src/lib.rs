@@ -6,7 +6,7 @@
 //! only one that writes. Nothing here knows a model: pictures go through a
 //! [`taiyi_core::ImageEncoder`], so tests run on a fake.
 //!
-//! [`import`] takes in embeddings that were made elsewhere, without reading a file.
+//! [`import()`] takes in embeddings that were made elsewhere, without reading a file.
 //!
 //! What holds at any moment, `kill -9` included: a file is either in the ledger with its embedding,
 //! or the next run finds it again. Nothing is ever written below the folders that are indexed.

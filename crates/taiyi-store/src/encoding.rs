@@ -304,7 +304,6 @@ fn format_code(format: Option<ImageFormat>) -> u8 {
 }
 
 /// `None` for a code that is none; `Some(None)` where the format is not known.
-#[allow(clippy::option_option)]
 fn image_format(code: u8) -> Option<Option<ImageFormat>> {
     use ImageFormat as F;
     if code == NO_FORMAT {
