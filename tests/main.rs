@@ -20,6 +20,7 @@ mod crashes;
 mod damage;
 mod demo;
 mod errors;
+mod exchange;
 mod folders;
 mod formats;
 mod language;

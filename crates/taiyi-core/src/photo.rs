@@ -8,12 +8,12 @@ use serde::{Deserialize, Serialize};
 /// to search it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PhotoMetadata {
-    /// Columns of the upright picture.
+    /// Columns of the upright picture; 0 where they are not known.
     pub width: u32,
-    /// Rows of the upright picture.
+    /// Rows of the upright picture; 0 where they are not known.
     pub height: u32,
-    /// Format by content, whatever the name says.
-    pub format: ImageFormat,
+    /// Format by content, whatever the name says; `None` where the file was never read.
+    pub format: Option<ImageFormat>,
     /// Orientation stored in the file; already applied to `width`, `height` and the pixels.
     pub orientation: Orientation,
     /// Capture time, in seconds since 1970-01-01T00:00:00 **as the camera's clock showed it**, as if
@@ -25,6 +25,29 @@ pub struct PhotoMetadata {
     pub gps: Option<GpsPosition>,
     /// Maker and model, e.g. `Canon EOS R5`.
     pub camera: Option<String>,
+}
+
+impl PhotoMetadata {
+    /// Of a picture whose file was never read, only its embedding.
+    #[must_use]
+    pub fn unknown() -> Self {
+        Self {
+            width: 0,
+            height: 0,
+            format: None,
+            orientation: Orientation::Upright,
+            taken_s: None,
+            taken_offset_min: None,
+            gps: None,
+            camera: None,
+        }
+    }
+
+    /// Columns and rows of the upright picture, where they are known.
+    #[must_use]
+    pub fn size(&self) -> Option<(u32, u32)> {
+        (self.width > 0 && self.height > 0).then_some((self.width, self.height))
+    }
 }
 
 /// A position on earth in degrees, WGS 84.

@@ -49,7 +49,7 @@ impl Facts {
         PhotoMetadata {
             width: image.width(),
             height: image.height(),
-            format,
+            format: Some(format),
             orientation,
             taken_s,
             taken_offset_min: taken_offset_min.flatten(),

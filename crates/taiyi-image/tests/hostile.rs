@@ -143,7 +143,7 @@ fn check(bytes: &[u8], name: &str) -> Result<(), TestCaseError> {
             let (width, height) = (decoded.image.width(), decoded.image.height());
             prop_assert!(u64::from(width) * u64::from(height) <= SMALL.max_pixels);
             prop_assert_eq!((decoded.metadata.width, decoded.metadata.height), (width, height));
-            prop_assert_eq!(sniff(bytes, Path::new(name)), Some(decoded.metadata.format));
+            prop_assert_eq!(sniff(bytes, Path::new(name)), decoded.metadata.format);
         }
         Err(error) => {
             prop_assert_eq!(error.path(), Path::new(name));

@@ -6,6 +6,8 @@
 //! only one that writes. Nothing here knows a model: pictures go through a
 //! [`taiyi_core::ImageEncoder`], so tests run on a fake.
 //!
+//! [`import()`] takes in embeddings that were made elsewhere, without reading a file.
+//!
 //! What holds at any moment, `kill -9` included: a file is either in the ledger with its embedding,
 //! or the next run finds it again. Nothing is ever written below the folders that are indexed.
 
@@ -13,6 +15,7 @@
 
 mod change;
 mod error;
+mod import;
 mod in_flight;
 mod pipeline;
 mod plan;
@@ -24,6 +27,7 @@ mod walk;
 
 pub use change::Change;
 pub use error::IndexError;
+pub use import::{ImportReport, ImportRoots, ImportedPicture, import, imported_without_file, is_imported};
 pub use plan::{Plan, plan};
 pub use progress::{NoProgress, Progress, ProgressEvent};
 pub use report::{FailedPath, Report};

@@ -226,6 +226,10 @@ impl<'a> LedgerView<'a> {
             };
             for location in ledger.locations(root.id, below.as_ref()) {
                 let (path, record) = location?;
+                // Nobody has ever said that its file is here.
+                if record.stamp.is_imported() {
+                    continue;
+                }
                 let absolute = root.path.join(path.to_path());
                 let Ok(rest) = absolute.strip_prefix(&self.target.root) else { continue };
                 let Ok(relative) = RelativePath::from_path(rest) else { continue };

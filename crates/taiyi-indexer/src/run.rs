@@ -171,12 +171,16 @@ fn covers_all(targets: &[Target], roots: &[Root]) -> bool {
     roots.iter().all(|root| targets.iter().any(|t| t.below.is_none() && root.path == t.root))
 }
 
-fn publish(writer: &Writer, build_graph: bool, progress: &dyn Progress) -> Result<Published, IndexError> {
+pub(crate) fn publish(
+    writer: &Writer,
+    build_graph: bool,
+    progress: &dyn Progress,
+) -> Result<Published, IndexError> {
     let mut tell = |step: taiyi_store::PublishProgress| progress.event(ProgressEvent::Publishing(&step));
     Ok(writer.publish(&PublishOptions { build_graph }, &mut tell)?)
 }
 
-fn new_generation(published: &Published) -> Option<u64> {
+pub(crate) fn new_generation(published: &Published) -> Option<u64> {
     match published {
         Published::New(generation) => Some(generation.generation),
         Published::Unchanged(_) | Published::HeldBack => None,

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::io::{self, ErrorKind, Write as _};
 use std::process::ExitCode;
 
+use taiyi_exchange::ExchangeError;
 use taiyi_image::ImageError;
 use taiyi_indexer::IndexError;
 use taiyi_model::ModelError;
@@ -71,6 +72,7 @@ fn tells_its_cause(error: &(dyn Error + 'static)) -> bool {
         || error.is::<ImageError>()
         || error.is::<ModelError>()
         || error.is::<IndexError>()
+        || error.is::<ExchangeError>()
         || error.is::<QueryError>()
 }
 

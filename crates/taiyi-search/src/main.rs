@@ -52,6 +52,8 @@ fn run(cli: &Cli) -> anyhow::Result<Exit> {
         Command::Status(flags) => commands::status::run(&settings, flags),
         Command::Verify(flags) => commands::verify::run(&settings, flags),
         Command::Remove(flags) => commands::remove::run(&settings, flags),
+        Command::Export(flags) => commands::export::run(&settings, flags),
+        Command::Import(flags) => commands::import::run(&settings, flags),
         Command::Eval(flags) => commands::eval::run(&settings, flags),
         Command::Completions(flags) => commands::completions::run(flags),
     }

@@ -19,8 +19,20 @@ const LINE_EVERY: Duration = Duration::from_secs(10);
 /// A walk shorter than this needs no telling.
 const SHORT_WALK: u64 = 10_000;
 
+/// What is counted, in words.
+struct Words {
+    things: &'static str,
+    /// Things that something was made of, for the rate.
+    made: &'static str,
+    /// What comes before the first of them.
+    first: &'static str,
+}
+
+const FILES: Words = Words { things: "files", made: "images", first: "loading the model" };
+
 /// Receives the events of a run.
 pub(crate) struct Reporter {
+    words: Words,
     bar: Option<ProgressBar>,
     quiet: bool,
     total: AtomicU64,
@@ -33,12 +45,22 @@ pub(crate) struct Reporter {
 
 impl Reporter {
     pub(crate) fn new(settings: &Settings) -> Self {
+        Self::with_words(settings, FILES)
+    }
+
+    /// For rows of embeddings; `first` says what is done with them.
+    pub(crate) fn of_rows(settings: &Settings, first: &'static str) -> Self {
+        Self::with_words(settings, Words { things: "rows", made: "rows", first })
+    }
+
+    fn with_words(settings: &Settings, words: Words) -> Self {
         let bar = settings.draws_progress().then(|| {
             let bar = ProgressBar::new_spinner();
             bar.enable_steady_tick(Duration::from_millis(120));
             bar
         });
         Self {
+            words,
             bar,
             quiet: settings.is_quiet(),
             total: AtomicU64::new(0),
@@ -82,15 +104,16 @@ impl Reporter {
         let (total, done) = (self.total.load(Ordering::Relaxed), self.done.load(Ordering::Relaxed));
         let (embedded, failed) = (self.embedded.load(Ordering::Relaxed), self.failed.load(Ordering::Relaxed));
         let seconds = self.started.lock().unwrap_or_else(PoisonError::into_inner).elapsed().as_secs_f64();
+        let Words { things, made, .. } = self.words;
         let rate = embedded as f64 / seconds.max(1e-3);
         let failures = if failed > 0 { format!(", {} failed", thousands(failed)) } else { String::new() };
         if let Some(bar) = &self.bar {
             bar.set_position(done);
-            bar.set_message(format!("{rate:.1} images/s{failures}"));
+            bar.set_message(format!("{rate:.1} {made}/s{failures}"));
         } else if self.is_due() {
             let left = (total.saturating_sub(done)) as f64 * seconds / (done as f64).max(1.0);
             exit::note(&format!(
-                "{}/{} files, {rate:.1} images/s, {} left{failures}",
+                "{}/{} {things}, {rate:.1} {made}/s, {} left{failures}",
                 thousands(done),
                 thousands(total),
                 duration(Duration::from_secs_f64(left.min(1e9)))
@@ -112,9 +135,10 @@ impl Reporter {
         *self.started.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
         let (Some(bar), true) = (&self.bar, files > 0) else { return };
         bar.set_length(files);
-        bar.set_message("loading the model");
-        let template = "{bar:30} {human_pos}/{human_len} files, {msg}, {eta} left";
-        if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_message(self.words.first);
+        let template =
+            format!("{{bar:30}} {{human_pos}}/{{human_len}} {}, {{msg}}, {{eta}} left", self.words.things);
+        if let Ok(style) = ProgressStyle::with_template(&template) {
             bar.set_style(style);
         }
     }

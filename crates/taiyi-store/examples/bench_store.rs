@@ -88,7 +88,7 @@ fn main() {
     let metadata = PhotoMetadata {
         width: 4000,
         height: 3000,
-        format: ImageFormat::Jpeg,
+        format: Some(ImageFormat::Jpeg),
         orientation: Orientation::Upright,
         taken_s: Some(1_500_000_000),
         taken_offset_min: Some(480),

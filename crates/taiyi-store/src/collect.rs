@@ -56,7 +56,8 @@ struct Found {
     /// Where its encoded location is; ascending with root and path.
     at: usize,
     len: usize,
-    mtime_ns: i64,
+    /// `None` where the file was never looked at.
+    mtime_ns: Option<i64>,
 }
 
 /// Reads everything of one epoch; `progress` is told of every record.
@@ -77,7 +78,8 @@ pub(crate) fn collect(
                     let at = scattered.len();
                     put_location(&mut scattered, root.id, record.stamp, &path);
                     let len = scattered.len() - at;
-                    found.push(Found { hash, at, len, mtime_ns: record.stamp.mtime_ns });
+                    let mtime_ns = (!record.stamp.is_imported()).then_some(record.stamp.mtime_ns);
+                    found.push(Found { hash, at, len, mtime_ns });
                 }
                 LocationState::Failed(failure) => {
                     put_failed_location(&mut collected.failures, root.id, record.stamp, &path, &failure);
@@ -112,7 +114,7 @@ pub(crate) fn collect(
         for f in group {
             collected.locations.extend_from_slice(scattered.get(f.at..f.at + f.len).unwrap_or(&[]));
         }
-        let earliest_ns = group.iter().map(|f| f.mtime_ns).min();
+        let earliest_ns = group.iter().filter_map(|f| f.mtime_ns).min();
         let modified = earliest_ns.map(|ns| RowTime::Modified(ns.div_euclid(1_000_000_000)));
         collected.contents.push(CollectedContent {
             hash,

@@ -49,7 +49,7 @@ fn commit(writer: &Writer, pictures: std::ops::Range<u8>) -> Result<(), StoreErr
             metadata: PhotoMetadata {
                 width: 1,
                 height: 1,
-                format: ImageFormat::Png,
+                format: Some(ImageFormat::Png),
                 orientation: Orientation::Upright,
                 taken_s: None,
                 taken_offset_min: None,

@@ -284,26 +284,35 @@ fn failure_kind(code: u8) -> Option<FailureKind> {
     FailureKind::ALL.into_iter().find(|&kind| failure_code(kind) == code)
 }
 
-fn format_code(format: ImageFormat) -> u8 {
+/// Where the format is not known.
+const NO_FORMAT: u8 = 255;
+
+fn format_code(format: Option<ImageFormat>) -> u8 {
     match format {
-        ImageFormat::Jpeg => 0,
-        ImageFormat::Png => 1,
-        ImageFormat::WebP => 2,
-        ImageFormat::Gif => 3,
-        ImageFormat::Bmp => 4,
-        ImageFormat::Tiff => 5,
-        ImageFormat::Pnm => 6,
-        ImageFormat::Ico => 7,
-        ImageFormat::Tga => 8,
-        ImageFormat::Qoi => 9,
+        Some(ImageFormat::Jpeg) => 0,
+        Some(ImageFormat::Png) => 1,
+        Some(ImageFormat::WebP) => 2,
+        Some(ImageFormat::Gif) => 3,
+        Some(ImageFormat::Bmp) => 4,
+        Some(ImageFormat::Tiff) => 5,
+        Some(ImageFormat::Pnm) => 6,
+        Some(ImageFormat::Ico) => 7,
+        Some(ImageFormat::Tga) => 8,
+        Some(ImageFormat::Qoi) => 9,
+        None => NO_FORMAT,
     }
 }
 
-fn image_format(code: u8) -> Option<ImageFormat> {
+/// `None` for a code that is none; `Some(None)` where the format is not known.
+fn image_format(code: u8) -> Option<Option<ImageFormat>> {
     use ImageFormat as F;
+    if code == NO_FORMAT {
+        return Some(None);
+    }
     [F::Jpeg, F::Png, F::WebP, F::Gif, F::Bmp, F::Tiff, F::Pnm, F::Ico, F::Tga, F::Qoi]
         .into_iter()
-        .find(|&format| format_code(format) == code)
+        .find(|&format| format_code(Some(format)) == code)
+        .map(Some)
 }
 
 #[cfg(test)]
@@ -333,14 +342,14 @@ pub(crate) mod strategies {
         let gps = (-90f64..90.0, -180f64..180.0, prop::option::of(-500f64..9000.0))
             .prop_map(|(latitude, longitude, altitude)| GpsPosition { latitude, longitude, altitude });
         (
-            (any::<u32>(), any::<u32>(), 0u8..10, 1u32..=8),
+            (any::<u32>(), any::<u32>(), prop_oneof![0u8..10, Just(NO_FORMAT)], 1u32..=8),
             prop::option::of(any::<i64>()),
             prop::option::of(any::<i16>()),
             prop::option::of(gps),
             prop::option::of(".{0,12}"),
         )
             .prop_filter_map(
-                "codes end at 9",
+                "every code is one",
                 |((width, height, format, o), taken_s, offset, gps, camera)| {
                     Some(PhotoMetadata {
                         width,

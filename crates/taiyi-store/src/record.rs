@@ -7,7 +7,8 @@ use taiyi_core::{Embedding, PhotoMetadata};
 
 use crate::RelativePath;
 
-/// BLAKE3 of a file's bytes: the identity of a picture, wherever it lies.
+/// BLAKE3 of a file's bytes: the identity of a picture, wherever it lies. Of a picture that was imported, see
+/// [`of_imported`](Self::of_imported).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ContentHash(pub [u8; 32]);
 
@@ -16,6 +17,15 @@ impl ContentHash {
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
         Self(*blake3::hash(bytes).as_bytes())
+    }
+
+    /// Names a picture of which nothing but the embedding is known, by that embedding: equal embeddings are
+    /// one content, as equal files are. Never that of a file.
+    #[must_use]
+    pub fn of_imported(embedding: &Embedding) -> Self {
+        let mut hasher = blake3::Hasher::new_derive_key("taiyi-search imported embedding, f32 little-endian");
+        hasher.update(bytemuck::cast_slice(embedding.as_slice()));
+        Self(*hasher.finalize().as_bytes())
     }
 
     /// 64 lower-case hexadecimal digits.
@@ -67,6 +77,18 @@ pub struct FileStamp {
     pub size: u64,
     /// Modification time, in nanoseconds since 1970-01-01T00:00:00Z; negative before.
     pub mtime_ns: i64,
+}
+
+impl FileStamp {
+    /// Of a location that was imported: its file was never looked at, and need not be there. No file has this
+    /// stamp, so that the next run that finds one reads it.
+    pub const IMPORTED: Self = Self { size: u64::MAX, mtime_ns: i64::MIN };
+
+    /// Whether the location was imported.
+    #[must_use]
+    pub fn is_imported(self) -> bool {
+        self == Self::IMPORTED
+    }
 }
 
 /// Why a file has no embedding.

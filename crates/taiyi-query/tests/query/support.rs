@@ -65,7 +65,7 @@ impl Index {
             let metadata = PhotoMetadata {
                 width: 4,
                 height: 3,
-                format: ImageFormat::Png,
+                format: Some(ImageFormat::Png),
                 orientation: Orientation::Upright,
                 taken_s: photo.taken_s,
                 taken_offset_min: None,

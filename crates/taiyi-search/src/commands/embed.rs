@@ -5,13 +5,14 @@ use std::io::{BufWriter, Write as _};
 use anyhow::bail;
 use serde_json::json;
 use taiyi_core::TextEncoder as _;
+use taiyi_exchange::npy;
 use taiyi_image::Limits;
 
 use crate::encoders::Encoders;
 use crate::exit::{self, Exit};
 use crate::flags::{EmbedFlags, VectorFormat};
 use crate::models;
-use crate::output::{json as out_json, npy, text};
+use crate::output::{json as out_json, text};
 use crate::settings::Settings;
 
 pub(crate) fn run(settings: &Settings, flags: &EmbedFlags) -> anyhow::Result<Exit> {

@@ -41,6 +41,9 @@ pub(crate) fn run(settings: &Settings, flags: &IndexFlags) -> anyhow::Result<Exi
     let mut paths = flags.paths.clone();
     paths.extend(lost_roots);
     let targets = targets(&paths, &roots, rebuilding, &mut missing)?;
+    if let Some(writer) = writer.as_ref().filter(|_| paths.is_empty()) {
+        drop_never_seen(writer, &roots, &mut missing)?;
+    }
 
     let cancel = interrupt::cancel_flag();
     let reporter = Reporter::new(settings);
@@ -85,7 +88,7 @@ fn walk_options(settings: &Settings, flags: &IndexFlags) -> WalkOptions {
 }
 
 /// The index must be a folder, and not one of those that are indexed: nothing is written there.
-fn check_index_dir(settings: &Settings, paths: &[PathBuf]) -> anyhow::Result<()> {
+pub(super) fn check_index_dir(settings: &Settings, paths: &[PathBuf]) -> anyhow::Result<()> {
     let dir = absolute_even_if_gone(&settings.index_dir);
     if dir.exists() && !dir.is_dir() {
         bail!("{} is not a folder: choose another place for the index with --index", show_path(&dir));
@@ -147,4 +150,22 @@ fn targets(
         bail!("there is nothing to index: name a folder or a picture");
     }
     Ok(targets.found)
+}
+
+/// Pictures that were imported may lie on another machine: that they are not there is no news.
+fn drop_never_seen(
+    writer: &Writer,
+    roots: &[Root],
+    missing: &mut Vec<taiyi_indexer::WalkProblem>,
+) -> anyhow::Result<()> {
+    let mut seen = Vec::new();
+    for problem in missing.drain(..) {
+        let root = roots.iter().find(|root| root.partial && root.path == problem.path);
+        let is_imported = root.map(|root| taiyi_indexer::is_imported(writer, root.id)).transpose()?;
+        if is_imported != Some(true) {
+            seen.push(problem);
+        }
+    }
+    *missing = seen;
+    Ok(())
 }

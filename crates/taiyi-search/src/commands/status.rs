@@ -19,11 +19,13 @@ pub(crate) fn run(settings: &Settings, flags: &StatusFlags) -> anyhow::Result<Ex
     let usage = disk_usage(&settings.index_dir)?;
     let failures = snapshot.failures()?;
     let mut counts = vec![0u64; snapshot.roots().len()];
+    let mut imported = 0;
     for row in snapshot.rows() {
         for location in snapshot.item(row)?.locations {
             if let Some(at) = snapshot.roots().iter().position(|root| root.path == location.root_path) {
                 counts[at] += 1;
             }
+            imported += u64::from(location.stamp.is_imported());
         }
     }
     let published = text::date_time(Some(RowTime::Modified(snapshot.published_s())), &TimeZone::system());
@@ -50,6 +52,7 @@ pub(crate) fn run(settings: &Settings, flags: &StatusFlags) -> anyhow::Result<Ex
             "published": published,
             "pictures": snapshot.len(),
             "files": snapshot.location_count(),
+            "imported": imported,
             "graph_rows": snapshot.graph_rows(),
             "roots": roots,
             "failed": failed,
@@ -70,7 +73,7 @@ pub(crate) fn run(settings: &Settings, flags: &StatusFlags) -> anyhow::Result<Ex
         rows => format!("graph over {}, the rest is compared", thousands(rows)),
     };
     let pair = |name: &str, value: String| vec![name.to_owned(), value];
-    let facts = [
+    let mut facts = vec![
         pair("index", show_path(&settings.index_dir)),
         pair("model", snapshot.model().to_string()),
         pair("pictures", format!("{} in {}", thousands(pictures), count(files, "file", "files"))),
@@ -87,6 +90,10 @@ pub(crate) fn run(settings: &Settings, flags: &StatusFlags) -> anyhow::Result<Ex
             ),
         ),
     ];
+    if imported > 0 {
+        let from = format!("{}, known by their embeddings alone", thousands(imported));
+        facts.insert(3, pair("imported", from));
+    }
     for line in align(&[Align::Left, Align::Left], &facts) {
         writeln!(out, "{line}")?;
     }

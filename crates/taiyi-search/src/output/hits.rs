@@ -83,7 +83,7 @@ impl<W: Write> HitWriter<W> {
                 hit.rank.to_string(),
                 format!("{:.3}", hit.score.get()),
                 text::day(&hit.picture, &self.zone),
-                format!("{}×{}", hit.picture.metadata.width, hit.picture.metadata.height),
+                hit.picture.metadata.size().map_or_else(String::new, |(w, h)| format!("{w}×{h}")),
                 format!("{}{copies}", text::show_path(&hit.picture.path)),
             ]);
         }
@@ -136,7 +136,7 @@ mod tests {
                 metadata: PhotoMetadata {
                     width: 640,
                     height: 480,
-                    format: ImageFormat::Jpeg,
+                    format: Some(ImageFormat::Jpeg),
                     orientation: Orientation::Upright,
                     taken_s: Some(1_682_899_200),
                     taken_offset_min: None,

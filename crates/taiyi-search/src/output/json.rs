@@ -40,7 +40,8 @@ pub(crate) fn failure(prompt: &str, model: &str, error: &str) -> Value {
 
 fn hit(hit: &Hit, zone: &TimeZone) -> Value {
     let Hit { rank, score, picture } = hit;
-    let PhotoMetadata { width, height, format, gps, ref camera, orientation, .. } = picture.metadata;
+    let PhotoMetadata { format, gps, ref camera, orientation, .. } = picture.metadata;
+    let (width, height) = picture.metadata.size().unzip();
     let mut object = Map::new();
     object.insert("rank".into(), (*rank).into());
     object.insert("score".into(), round(f64::from(score.get()), 1e6));
@@ -57,7 +58,7 @@ fn hit(hit: &Hit, zone: &TimeZone) -> Value {
     if modified.is_some() {
         object.insert("modified".into(), text::date_time(modified, zone).into());
     }
-    object.insert("format".into(), format.name().into());
+    object.insert("format".into(), format.map(taiyi_core::ImageFormat::name).into());
     object.insert("orientation".into(), orientation.to_exif().into());
     if let Some(gps) = gps {
         object.insert(

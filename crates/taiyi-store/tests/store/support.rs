@@ -101,7 +101,7 @@ pub(crate) fn metadata(seed: u64) -> PhotoMetadata {
     PhotoMetadata {
         width: 640,
         height: 480 + seed as u32,
-        format: ImageFormat::Jpeg,
+        format: Some(ImageFormat::Jpeg),
         orientation: Orientation::Upright,
         taken_s: seed.is_multiple_of(2).then_some(1_500_000_000 + seed as i64),
         taken_offset_min: None,

@@ -41,7 +41,7 @@ fn draw_caption(canvas: &mut Canvas<'_>, state: &State, entry: &Entry, area: Rec
     let picture = &entry.picture;
     let day = picture.time.and_then(|time| text::day(time, zone));
     let score = entry.score.map(|score| format!("score {:.3}", score.get()));
-    let facts = [Some(pixels(&picture.metadata)), day, score, Some(place(state))];
+    let facts = [pixels(&picture.metadata), day, score, Some(place(state))];
     let mut facts: Vec<String> = facts.into_iter().flatten().collect();
     // A fact is shown whole or not at all; the last ones can be seen elsewhere.
     while facts.len() > 1 && text::width(&facts.join(GAP)) > columns {
@@ -91,8 +91,11 @@ fn draw_details(canvas: &mut Canvas<'_>, state: &State, entry: &Entry, area: Rec
 fn facts(state: &State, entry: &Entry, zone: &TimeZone) -> Vec<(&'static str, String)> {
     let Picture { path, copies, metadata, time, .. } = &entry.picture;
     let mut facts = vec![("folder", text::folder(path))];
-    let megapixels = f64::from(metadata.width) * f64::from(metadata.height) / 1e6;
-    facts.push(("size", format!("{}, {megapixels:.1} megapixels, {}", pixels(metadata), metadata.format)));
+    if let Some(pixels) = pixels(metadata) {
+        let megapixels = f64::from(metadata.width) * f64::from(metadata.height) / 1e6;
+        let format = metadata.format.map(|format| format!(", {format}")).unwrap_or_default();
+        facts.push(("size", format!("{pixels}, {megapixels:.1} megapixels{format}")));
+    }
     if let Some(time) = time
         && let Some(moment) = text::date_time(*time, zone)
     {
@@ -111,9 +114,9 @@ fn facts(state: &State, entry: &Entry, zone: &TimeZone) -> Vec<(&'static str, St
     facts
 }
 
-/// `4000×3000`.
-fn pixels(metadata: &PhotoMetadata) -> String {
-    format!("{}×{}", metadata.width, metadata.height)
+/// `4000×3000`, where it is known.
+fn pixels(metadata: &PhotoMetadata) -> Option<String> {
+    metadata.size().map(|(width, height)| format!("{width}×{height}"))
 }
 
 /// `3 of 500+`.

@@ -18,7 +18,7 @@ pub(crate) fn entry(path: &str, score: f32) -> Entry {
             metadata: PhotoMetadata {
                 width: 4000,
                 height: 3000,
-                format: ImageFormat::Jpeg,
+                format: Some(ImageFormat::Jpeg),
                 orientation: Orientation::Upright,
                 taken_s: Some(1_682_899_200),
                 taken_offset_min: None,

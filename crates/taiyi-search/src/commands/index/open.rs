@@ -9,7 +9,7 @@ use taiyi_store::{GraphOptions, Root, Snapshot, StoreError, Writer, WriterOption
 use crate::exit;
 use crate::flags::IndexFlags;
 use crate::models::{self, Model};
-use crate::output::text::show_path;
+use crate::output::text::{self, show_path};
 use crate::settings::Settings;
 
 /// What a run works with. A dry run has no model and, where there is no index yet, no writer: nothing is
@@ -63,6 +63,14 @@ fn rebuild(settings: &Settings, writer: Writer) -> anyhow::Result<Opened> {
     // An interrupted rebuild to the same model goes on instead of starting over.
     if writer.is_rebuilding() && writer.model().is_same_model(&model.id) {
         return Ok(Opened { writer: Some(writer), model: Some(model), lost_roots: Vec::new() });
+    }
+    if let Some((count, root)) = taiyi_indexer::imported_without_file(&writer)? {
+        let root = show_path(&root);
+        bail!(
+            "cannot rebuild: {} of the index were imported and are not there to be embedded anew: type \
+             taiyi-search remove {root} to do without them",
+            text::count(count, "picture", "pictures"),
+        );
     }
     drop(writer);
     let writer = Writer::open_for_rebuild(&settings.index_dir, options(settings, &model))?;

@@ -112,7 +112,7 @@ fn publish(dir: &Path, pictures: &[(&str, [f32; 3])]) {
         metadata: PhotoMetadata {
             width: 4,
             height: 3,
-            format: ImageFormat::Png,
+            format: Some(ImageFormat::Png),
             orientation: Orientation::Upright,
             taken_s: Some(place as i64),
             taken_offset_min: None,

@@ -1,0 +1,284 @@
+//! Collections put together from files that NumPy, pandas and pyarrow wrote, and collections written here.
+
+#![allow(clippy::unwrap_used)] // a panic is how a test fails
+
+use std::fs;
+use std::num::NonZeroU64;
+use std::path::{Path, PathBuf};
+
+use proptest::prelude::*;
+use taiyi_core::Embedding;
+use taiyi_exchange::npy::Dtype;
+use taiyi_exchange::{
+    Collection, CollectionWriter, ExchangeError, ExportOptions, ExportedPicture, PathRules, Row,
+};
+use tempfile::TempDir;
+
+const PATHS: [&str; 3] = ["/照片/猫.jpg", "/照片/狗 2.png", "/照片/旅行/海边.webp"];
+
+fn data(name: &str) -> Vec<u8> {
+    let folder = name.rsplit_once('.').unwrap().1;
+    fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(folder).join(name)).unwrap()
+}
+
+/// A collection of pairs of files.
+fn collection(parts: &[(&[u8], &[u8])]) -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for folder in ["img_emb", "metadata"] {
+        fs::create_dir(dir.path().join(folder)).unwrap();
+    }
+    for (number, (vectors, table)) in parts.iter().enumerate() {
+        fs::write(dir.path().join(format!("img_emb/img_emb_{number}.npy")), vectors).unwrap();
+        fs::write(dir.path().join(format!("metadata/metadata_{number}.parquet")), table).unwrap();
+    }
+    dir
+}
+
+fn read(dir: &Path) -> Result<Vec<Row>, ExchangeError> {
+    Collection::open(dir, PathRules::default())?.rows().collect()
+}
+
+fn read_pair(vectors: &str, table: &str) -> Result<Vec<Row>, ExchangeError> {
+    read(collection(&[(&data(vectors), &data(table))]).path())
+}
+
+fn refused(vectors: &str, table: &str) -> String {
+    match read_pair(vectors, table) {
+        Ok(rows) => panic!("{vectors} and {table} were taken: {rows:?}"),
+        Err(e) => e.to_string(),
+    }
+}
+
+fn paths(rows: &[Row]) -> Vec<&Path> {
+    rows.iter().map(|row| row.path.as_path()).collect()
+}
+
+#[test]
+fn every_form_of_text_and_compression_is_the_same() {
+    for name in [
+        "pandas",
+        "category",
+        "string",
+        "large-string",
+        "string-view",
+        "dictionary",
+        "required",
+        "none",
+        "snappy",
+        "gzip",
+        "zstd",
+        "lz4",
+        "groups",
+        "pages-2",
+        "plain",
+        "delta-byte-array",
+        "delta-length-byte-array",
+    ] {
+        let rows = read_pair("f16.npy", &format!("{name}.parquet")).unwrap_or_else(|e| panic!("{name}: {e}"));
+        assert_eq!(paths(&rows), PATHS.map(Path::new), "{name}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn paths_of_bytes_need_not_be_utf_8() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let rows = read_pair("f16.npy", "binary.parquet").unwrap();
+    assert_eq!(rows[1].path.as_os_str().as_bytes(), b"/\xff\xfe.jpg");
+}
+
+#[test]
+fn every_kind_of_array_is_the_same() {
+    for name in ["f32", "version-2", "version-3"] {
+        let rows = read_pair(&format!("{name}.npy"), "pandas.parquet").unwrap();
+        assert_eq!(rows[0].embedding.as_slice(), [1.0, 0.0, 0.0, 0.0], "{name}");
+        assert_eq!(rows[2].embedding.as_slice(), [0.0, 0.0, 0.6, 0.8], "{name}: bit for bit");
+    }
+    let rows = read_pair("f16.npy", "pandas.parquet").unwrap();
+    assert!((rows[2].embedding.as_slice()[2] - 0.6).abs() < 1e-3);
+    let length = rows[2].embedding.as_slice().iter().map(|x| x * x).sum::<f32>().sqrt();
+    assert!((length - 1.0).abs() < 1e-6, "of unit length again");
+}
+
+#[test]
+fn arrays_of_another_kind_are_refused() {
+    for (name, expected) in [
+        ("f64", "type <f8, expected f16 or f32"),
+        ("big-endian", "big-endian (>f2)"),
+        ("fortran", "Fortran order"),
+        ("flat", "1 dimension, expected 2"),
+        ("records", "of type record"),
+        ("nan", "row 1 (the first is 0): component 3 of the vector is NaN or infinite"),
+        ("infinite", "row 2 (the first is 0): component 3"),
+        ("long", "row 1 (the first is 0): the vector has length 3.0000, expected 1"),
+        ("zero", "row 0 (the first is 0): the vector has length 0.0000"),
+    ] {
+        let error = refused(&format!("{name}.npy"), "pandas.parquet");
+        assert!(error.contains(expected) && error.contains("img_emb_0.npy"), "{name}: {error}");
+    }
+}
+
+#[test]
+fn tables_of_another_kind_are_refused() {
+    for (name, expected) in [
+        ("null", "row 1 (the first is 0): image_path is null"),
+        ("no-column", "has no column image_path, only url, caption"),
+        ("list", "has no column image_path"),
+        ("struct", "has no column image_path"),
+        ("integer", "image_path holds INT64, expected text or bytes"),
+        ("fixed", "holds FIXED_LEN_BYTE_ARRAY"),
+        ("brotli", "brotli"),
+        ("bomb", "its paths are longer than paths are"),
+    ] {
+        let error = refused("f16.npy", &format!("{name}.parquet"));
+        assert!(error.contains(expected) && error.contains("metadata_0.parquet"), "{name}: {error}");
+    }
+}
+
+#[test]
+fn parts_must_fit_together() {
+    let (f16, table) = (data("f16.npy"), data("pandas.parquet"));
+    let rows = read(collection(&[(&f16, &table), (&data("f32.npy"), &table)]).path()).unwrap();
+    assert_eq!(rows.len(), 6);
+
+    let wide = array(Dtype::F32, &[vec![1.0, 0.0, 0.0], vec![1.0, 0.0, 0.0], vec![1.0, 0.0, 0.0]]);
+    let error = read(collection(&[(&f16, &table), (&wide, &table)]).path()).unwrap_err().to_string();
+    assert!(error.contains("img_emb_1.npy: its rows have 3 components, those of"), "{error}");
+
+    let short = array(Dtype::F16, &[vec![1.0, 0.0, 0.0, 0.0]]);
+    let error = read(collection(&[(&f16, &table), (&short, &table)]).path()).unwrap_err().to_string();
+    assert!(error.contains("metadata_1.parquet: it has 3 rows, but") && error.contains("has 1"), "{error}");
+}
+
+#[test]
+fn a_row_of_a_bad_path_is_named() {
+    let dir = collection(&[(&data("f16.npy"), &data("pandas.parquet"))]);
+    let rules = PathRules { root: Some(PathBuf::from("/new")), strip: Some(PathBuf::from("/照片/旅行")) };
+    let rows: Vec<_> = Collection::open(dir.path(), rules).unwrap().rows().collect();
+    assert_eq!(rows.len(), 1, "an error is the last row");
+    let error = rows[0].as_ref().unwrap_err().to_string();
+    assert!(
+        error.contains("metadata_0.parquet, row 0 (the first is 0): image_path \"/照片/猫.jpg\""),
+        "{error}"
+    );
+}
+
+/// A NumPy array of these rows, as this crate writes it.
+fn array(dtype: Dtype, rows: &[Vec<f32>]) -> Vec<u8> {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("out");
+    let options =
+        ExportOptions { dimension: rows[0].len(), dtype, part_rows: NonZeroU64::new(1000).unwrap() };
+    let mut writer = CollectionWriter::create(&out, options).unwrap();
+    for row in rows {
+        let embedding = Embedding::normalize(row.clone()).unwrap();
+        push(&mut writer, Path::new("/a.jpg"), &embedding);
+    }
+    writer.finish().unwrap();
+    fs::read(out.join("img_emb/img_emb_0000.npy")).unwrap()
+}
+
+fn push(writer: &mut CollectionWriter, path: &Path, embedding: &Embedding) -> bool {
+    let (size, taken_s, blake3) = (Some((4000, 3000)), Some(1_682_899_200), Some("00ff"));
+    writer.push(&ExportedPicture { path, embedding, size, taken_s, blake3 }).unwrap()
+}
+
+fn options(dtype: Dtype, part_rows: u64) -> ExportOptions {
+    ExportOptions { dimension: 3, dtype, part_rows: NonZeroU64::new(part_rows).unwrap() }
+}
+
+#[test]
+fn what_is_written_is_read() {
+    for (dtype, tolerance) in [(Dtype::F32, 0.0), (Dtype::F16, 1e-3)] {
+        let dir = tempfile::tempdir().unwrap();
+        let out = dir.path().join("新/collection");
+        let mut writer = CollectionWriter::create(&out, options(dtype, 4)).unwrap();
+        let rows: Vec<Row> = (0..10u8)
+            .map(|n| Row {
+                path: PathBuf::from(format!("/照片/{n}.jpg")),
+                embedding: Embedding::normalize(vec![f32::from(n), 1.0, -0.3]).unwrap(),
+            })
+            .collect();
+        for row in &rows {
+            assert!(push(&mut writer, &row.path, &row.embedding));
+        }
+        assert!(!out.exists(), "whole or not at all");
+        let written = writer.finish().unwrap();
+        assert_eq!((written.rows, written.parts), (10, 3));
+        let back = read(&out).unwrap();
+        assert_eq!(paths(&back), paths(&rows));
+        for (row, back) in rows.iter().zip(&back) {
+            for (a, b) in row.embedding.as_slice().iter().zip(back.embedding.as_slice()) {
+                assert!((a - b).abs() <= tolerance, "{a} {b}");
+            }
+        }
+        assert_eq!(fs::read_dir(dir.path().join("新")).unwrap().count(), 1, "nothing is left beside it");
+    }
+}
+
+#[test]
+fn nothing_is_overwritten_and_nothing_is_left_half_done() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("out");
+    let mut writer = CollectionWriter::create(&out, options(Dtype::F16, 4)).unwrap();
+    push(&mut writer, Path::new("/a.jpg"), &Embedding::normalize(vec![1.0, 0.0, 0.0]).unwrap());
+    drop(writer);
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+
+    let writer = CollectionWriter::create(&out, options(Dtype::F16, 4)).unwrap();
+    fs::write(&out, "meanwhile").unwrap();
+    assert!(matches!(writer.finish(), Err(ExchangeError::Exists { .. })));
+    assert!(matches!(
+        CollectionWriter::create(&out, options(Dtype::F16, 4)),
+        Err(ExchangeError::Exists { .. })
+    ));
+    assert_eq!(fs::read(&out).unwrap(), b"meanwhile");
+}
+
+#[test]
+fn an_empty_index_is_an_empty_collection() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("out");
+    CollectionWriter::create(&out, options(Dtype::F16, 4)).unwrap().finish().unwrap();
+    let collection = Collection::open(&out, PathRules::default()).unwrap();
+    assert!(collection.is_empty() && collection.dimension() == 3);
+    assert_eq!(collection.rows().count(), 0);
+}
+
+#[cfg(unix)]
+#[test]
+fn names_that_are_no_text_are_left_out() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("out");
+    let mut writer = CollectionWriter::create(&out, options(Dtype::F32, 4)).unwrap();
+    let embedding = Embedding::normalize(vec![1.0, 0.0, 0.0]).unwrap();
+    assert!(!push(&mut writer, Path::new(std::ffi::OsStr::from_bytes(b"/\xff.jpg")), &embedding));
+    assert!(push(&mut writer, Path::new("/b.jpg"), &embedding));
+    writer.finish().unwrap();
+    assert_eq!(paths(&read(&out).unwrap()), [Path::new("/b.jpg")]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn damaged_tables_are_errors_and_no_more(
+        name in prop::sample::select(vec!["pandas.parquet", "gzip.parquet", "zstd.parquet", "lz4.parquet", "plain.parquet", "pages-2.parquet"]),
+        damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+        cut in prop::option::of(any::<prop::sample::Index>()),
+    ) {
+        let mut table = data(name);
+        for (at, byte) in damage {
+            let at = at.index(table.len());
+            table[at] = byte;
+        }
+        if let Some(cut) = cut {
+            table.truncate(cut.index(table.len()));
+        }
+        let dir = collection(&[(&data("f16.npy"), &table)]);
+        if let Ok(rows) = read(dir.path()) {
+            prop_assert_eq!(rows.len(), 3);
+        }
+    }
+}
