@@ -4,6 +4,9 @@
 
 mod damage;
 mod golden;
+mod hub;
 mod identity;
 mod kinds;
+#[path = "../../../../tests/stand_in.rs"]
+mod stand_in;
 mod support;
