@@ -19,7 +19,8 @@ const LARGE: [&str; 2] = ["model.safetensors", "pytorch_model.bin"];
 /// A repository's files at its only commit.
 struct Repository {
     commit: String,
-    files: BTreeMap<String, Arc<Vec<u8>>>,
+    /// Their bytes and the hashes announced.
+    files: BTreeMap<String, (Arc<Vec<u8>>, String)>,
 }
 
 /// What goes wrong, by choice of the test.
@@ -109,13 +110,14 @@ impl StandIn {
     }
 
     pub(crate) fn add(&self, repository: &str, file: &str, bytes: Vec<u8>) {
+        let hash = blob_name(file, &bytes);
         let mut state = self.state.lock().unwrap();
         let commit = sha1_of(repository.as_bytes());
         let entry = state
             .repositories
             .entry(repository.to_owned())
             .or_insert_with(|| Repository { commit, files: BTreeMap::new() });
-        entry.files.insert(file.to_owned(), Arc::new(bytes));
+        entry.files.insert(file.to_owned(), (Arc::new(bytes), hash));
     }
 
     /// Serves a folder's files as a repository.
@@ -206,7 +208,8 @@ fn answer(mut stream: TcpStream, state: &Mutex<State>, is_cdn: bool, cdn_port: u
         length += faults.length_off_by;
     }
     let extra = if reply.is_file { faults.extra_header.as_str() } else { "" };
-    let mut head = format!("HTTP/1.1 {} X\r\nContent-Length: {length}\r\nConnection: close\r\n{extra}", reply.status);
+    let mut head =
+        format!("HTTP/1.1 {} X\r\nContent-Length: {length}\r\nConnection: close\r\n{extra}", reply.status);
     for header in &reply.headers {
         head.push_str(header);
         head.push_str("\r\n");
@@ -234,7 +237,9 @@ fn reply_to(state: &mut State, asked: &Asked, cdn_port: u16) -> Reply {
         return Reply::new(200, &["Content-Type: text/html".into()], "<html>please log in</html>");
     }
     let path = asked.path.split('?').next().unwrap_or_default();
-    if let Some(repository) = path.strip_prefix("/api/models/").and_then(|rest| rest.strip_suffix("/revision/main")) {
+    if let Some(repository) =
+        path.strip_prefix("/api/models/").and_then(|rest| rest.strip_suffix("/revision/main"))
+    {
         if state.faults.has_no_api {
             return Reply::new(404, &[], "no such page");
         }
@@ -259,7 +264,9 @@ fn reply_to(state: &mut State, asked: &Asked, cdn_port: u16) -> Reply {
     if let Some((status, header)) = state.faults.statuses.get_mut(name).and_then(VecDeque::pop_front) {
         return Reply::new(status, &[header.to_owned()], "");
     }
-    if !asked.is_cdn && let Some(refusal) = refusal(state, asked) {
+    if !asked.is_cdn
+        && let Some(refusal) = refusal(state, asked)
+    {
         return refusal;
     }
     let Some(found) = state.repositories.get(repository) else { return error(404, "RepoNotFound") };
@@ -267,8 +274,7 @@ fn reply_to(state: &mut State, asked: &Asked, cdn_port: u16) -> Reply {
         return error(404, "RevisionNotFound");
     }
     let bytes = found.files.get(name).filter(|_| !state.faults.absent.iter().any(|absent| absent == name));
-    let Some(bytes) = bytes else { return error(404, "EntryNotFound") };
-    let etag = blob_name(name, bytes);
+    let Some((bytes, etag)) = bytes else { return error(404, "EntryNotFound") };
     let commit = state.faults.commit.clone().unwrap_or_else(|| found.commit.clone());
     let mut headers = vec![format!("X-Repo-Commit: {commit}")];
     if LARGE.contains(&name) && !asked.is_cdn {
@@ -288,7 +294,10 @@ fn reply_to(state: &mut State, asked: &Asked, cdn_port: u16) -> Reply {
     }
     headers.push(format!("ETag: \"{etag}\""));
     let all = body.len();
-    let from = asked.range.as_deref().and_then(|range| range.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok());
+    let from = asked
+        .range
+        .as_deref()
+        .and_then(|range| range.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok());
     let (status, span) = match from {
         Some(from) if !state.faults.knows_no_ranges && from >= all => (416, 0..0),
         Some(from) if !state.faults.knows_no_ranges => {

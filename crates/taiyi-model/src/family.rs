@@ -106,13 +106,7 @@ const fn one_repository(
     dimension: usize,
     download_bytes: u64,
 ) -> KnownModel {
-    KnownModel {
-        name,
-        text_repository: repository,
-        image_repository: repository,
-        dimension,
-        download_bytes,
-    }
+    KnownModel { name, text_repository: repository, image_repository: repository, dimension, download_bytes }
 }
 
 /// Where a model lies.

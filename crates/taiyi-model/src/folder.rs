@@ -148,7 +148,8 @@ impl ModelFolder {
     pub fn files(&self) -> Vec<PathBuf> {
         let mut files: Vec<PathBuf> = Vec::new();
         for path in self.identity_files() {
-            if matches!(self.files, Files::Disk) && path.is_file() && !files.iter().any(|known| known == path) {
+            if matches!(self.files, Files::Disk) && path.is_file() && !files.iter().any(|known| known == path)
+            {
                 files.push(path.to_owned());
             }
         }

@@ -7,7 +7,9 @@ mod config;
 mod csv;
 mod encoders;
 mod exit;
+mod fetching;
 mod flags;
+mod hub_settings;
 mod interrupt;
 mod labels;
 mod lines;
@@ -53,6 +55,7 @@ fn run(cli: &Cli) -> anyhow::Result<Exit> {
         Command::Verify(flags) => commands::verify::run(&settings, flags),
         Command::Remove(flags) => commands::remove::run(&settings, flags),
         Command::Eval(flags) => commands::eval::run(&settings, flags),
+        Command::Model(flags) => commands::model::run(&settings, flags),
         Command::Completions(flags) => commands::completions::run(flags),
     }
 }

@@ -136,16 +136,21 @@ impl<'a> PartFile<'a> {
         }
         let url = client.endpoint().below(&remote.url_path(self.remote));
         let answer = client.get(&url, self.len, subject)?;
-        if answer.header("content-encoding").is_some_and(|encoding| !encoding.eq_ignore_ascii_case("identity")) {
+        if answer
+            .header("content-encoding")
+            .is_some_and(|encoding| !encoding.eq_ignore_ascii_case("identity"))
+        {
             return Err(HubError::server(subject.name(), "it comes encoded, which was not asked for").into());
         }
         match answer.status() {
             206 if continues_at(&answer, self.len, self.remote.bytes) => self.is_mended |= self.len > 0,
             // A server that knows no ranges, or another range than the one asked for.
             200 => {
-                let announced = answer.header("content-length").and_then(|text| text.trim().parse::<u64>().ok());
+                let announced =
+                    answer.header("content-length").and_then(|text| text.trim().parse::<u64>().ok());
                 if let Some(length) = announced.filter(|length| *length != self.remote.bytes) {
-                    let problem = format!("{length} bytes would come, the hub announced {}", self.remote.bytes);
+                    let problem =
+                        format!("{length} bytes would come, the hub announced {}", self.remote.bytes);
                     return Err(HubError::server(subject.name(), problem).into());
                 }
                 if self.len > 0 {
@@ -175,20 +180,19 @@ impl<'a> PartFile<'a> {
         let origin = answer.url.clone();
         let mut body = answer.into_body().into_reader();
         let mut buffer = vec![0; BUFFER_BYTES];
+        let broken = |part: &Self, how: &str| {
+            let (here, all) = (part.len, part.remote.bytes);
+            let problem =
+                format!("the connection broke after {here} of {all} bytes of {} ({how})", subject.name());
+            Trouble::passing(Client::unreachable(&origin, problem))
+        };
         while self.len < self.remote.bytes {
             client.check_cancelled()?;
             let n = match body.read(&mut buffer) {
-                Ok(0) => {
-                    let (here, all) = (self.len, self.remote.bytes);
-                    let problem = format!("the connection ended after {here} of {all} bytes of {}", subject.name());
-                    return Err(Trouble::passing(Client::unreachable(&origin, problem)));
-                }
+                Ok(0) => return Err(broken(self, "it ended")),
                 Ok(n) => n,
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                Err(error) => {
-                    let problem = format!("the connection broke in the middle of {} ({error})", subject.name());
-                    return Err(Trouble::passing(Client::unreachable(&origin, problem)));
-                }
+                Err(error) => return Err(broken(self, &error.to_string())),
             };
             // What comes beyond the announced size is not looked at: the hash decides.
             let room = usize::try_from(self.remote.bytes - self.len).unwrap_or(usize::MAX);
@@ -206,7 +210,8 @@ impl<'a> PartFile<'a> {
 
 /// Whether an answer of status 206 goes on at `from` in a file of `bytes` bytes.
 fn continues_at(answer: &Answer, from: u64, bytes: u64) -> bool {
-    let Some(range) = answer.header("content-range").and_then(|text| text.trim().strip_prefix("bytes ")) else {
+    let Some(range) = answer.header("content-range").and_then(|text| text.trim().strip_prefix("bytes "))
+    else {
         return false;
     };
     let Some((span, total)) = range.split_once('/') else { return false };

@@ -40,9 +40,9 @@ pub fn fetch(
         .collect();
     let remotes = look_up_parts(&client, options, &missing)?;
     bring(&client, &options.cache_dir, &remotes)?;
-    model
-        .place_in_cache(&options.cache_dir)
-        .ok_or_else(|| HubError::server(model.name, "its files were removed while they were fetched: fetch again"))
+    model.place_in_cache(&options.cache_dir).ok_or_else(|| {
+        HubError::server(model.name, "its files were removed while they were fetched: fetch again")
+    })
 }
 
 /// Makes `dir` a model folder with all files of `model`, taken from the cache as far as they are there.
@@ -59,7 +59,10 @@ pub fn fetch_to(
     let work = dir.join(WORK_FOLDER);
     let is_empty = fs::read_dir(dir).map_or(true, |mut entries| entries.next().is_none());
     if !is_empty && !work.is_dir() {
-        return Err(HubError::Options(format!("{} is there already and not empty: name a new folder", dir.display())));
+        return Err(HubError::Options(format!(
+            "{} is there already and not empty: name a new folder",
+            dir.display()
+        )));
     }
     make_dir(&work)?;
     let client = Client::new(options, progress, cancel)?;
@@ -133,7 +136,8 @@ fn folder_of(part: Part) -> &'static Path {
 fn take_back(dir: &Path, work: &Path, remotes: &[Remote], parts: &[(&'static str, Part)]) {
     for (name, part) in parts {
         let cache = RepositoryCache::new(work, name);
-        let files = remotes.iter().filter(|remote| remote.repository == *name).flat_map(|remote| &remote.files);
+        let files =
+            remotes.iter().filter(|remote| remote.repository == *name).flat_map(|remote| &remote.files);
         for file in files {
             let placed = dir.join(folder_of(*part)).join(file.name);
             if placed.is_file() && fs::create_dir_all(cache.blobs()).is_ok() {

@@ -115,10 +115,7 @@ mod tests {
         };
         // `printf 'hello\n' | git hash-object --stdin`, and by sha256sum.
         assert_eq!(hash(&"0".repeat(40)), "ce013625030ba8dba906f756967f9e9ca394464a");
-        assert_eq!(
-            hash(&"0".repeat(64)),
-            "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03"
-        );
+        assert_eq!(hash(&"0".repeat(64)), "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03");
     }
 
     #[test]

@@ -306,9 +306,10 @@ impl<'a> Client<'a> {
         match status {
             200 | 206 | 416 => Ok(answer),
             // The address of a file at another host is good for a while only.
-            401 | 403 if !of_hub => {
-                Err(Trouble::passing(HubError::server(what, format!("{} refuses ({status})", answer.url.origin()))))
-            }
+            401 | 403 if !of_hub => Err(Trouble::passing(HubError::server(
+                what,
+                format!("{} refuses ({status})", answer.url.origin()),
+            ))),
             401 | 403 => {
                 let has_token = self.token.is_some();
                 let remedy = match code {
@@ -316,7 +317,9 @@ impl<'a> Client<'a> {
                         "ask for access on {endpoint}/{}, and set HF_TOKEN to a token of that account",
                         subject.repository
                     ),
-                    _ if has_token => "the token in HF_TOKEN is not valid here, or has no access to it".to_owned(),
+                    _ if has_token => {
+                        "the token in HF_TOKEN is not valid here, or has no access to it".to_owned()
+                    }
                     "RepoNotFound" => {
                         "there is no such public repository; for a private one set HF_TOKEN".to_owned()
                     }
@@ -326,7 +329,9 @@ impl<'a> Client<'a> {
             }
             404 | 410 => {
                 let remedy = match code {
-                    "RepoNotFound" | "RevisionNotFound" => ": there is no such repository; if this is a mirror, try another one",
+                    "RepoNotFound" | "RevisionNotFound" => {
+                        ": there is no such repository; if this is a mirror, try another one"
+                    }
                     _ => "",
                 };
                 Err(HubError::NotFound { what, endpoint, remedy }.into())
@@ -336,10 +341,14 @@ impl<'a> Client<'a> {
                 let origin = answer.url.origin();
                 let problem = match (status, wait) {
                     (429, Some(seconds)) => {
-                        format!("{origin} wants no more requests for {seconds} s (429): try again then, HF_TOKEN may raise the limit")
+                        format!(
+                            "{origin} wants no more requests for {seconds} s (429): try again then, HF_TOKEN may raise the limit"
+                        )
                     }
                     (429, None) => format!("{origin} wants no more requests for now (429)"),
-                    _ => format!("{origin} is in trouble ({status}): try again later or another mirror with --mirror"),
+                    _ => format!(
+                        "{origin} is in trouble ({status}): try again later or another mirror with --mirror"
+                    ),
                 };
                 Err(Trouble::Passing {
                     error: HubError::server(what, problem),
@@ -347,7 +356,8 @@ impl<'a> Client<'a> {
                     has_progressed: false,
                 })
             }
-            _ => Err(HubError::server(what, format!("{} answers with status {status}", answer.url.origin())).into()),
+            _ => Err(HubError::server(what, format!("{} answers with status {status}", answer.url.origin()))
+                .into()),
         }
     }
 }

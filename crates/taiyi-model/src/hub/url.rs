@@ -107,9 +107,15 @@ mod tests {
         assert_eq!(to("/c/d").as_deref(), Some("https://hub.cn/c/d"));
         assert_eq!(to("//cdn.cn:8443/c").as_deref(), Some("https://cdn.cn:8443/c"));
         assert_eq!(to("other.json").as_deref(), Some("https://hub.cn/a/b/resolve/main/other.json"));
-        for refused in
-            ["http://hub.cn/", "file:///etc/passwd", "ftp://hub.cn/", "javascript:1", "", "https://u:p@cdn.cn/", "https://"]
-        {
+        for refused in [
+            "http://hub.cn/",
+            "file:///etc/passwd",
+            "ftp://hub.cn/",
+            "javascript:1",
+            "",
+            "https://u:p@cdn.cn/",
+            "https://",
+        ] {
             assert_eq!(to(refused), None, "{refused}");
         }
         let plain = Url::parse("http://hub.cn").unwrap();

@@ -74,8 +74,10 @@ pub fn import(
         let hash = copy_file(from, &to, cancel)?;
         let expected = recorded.as_ref().and_then(|(dir, record)| record.hash(from.strip_prefix(dir).ok()?));
         if let Some(expected) = expected {
-            let actual =
-                expected.of_same_kind(&to, cancel).map_err(|error| HubError::io(&to, error))?.ok_or(HubError::Cancelled)?;
+            let actual = expected
+                .of_same_kind(&to, cancel)
+                .map_err(|error| HubError::io(&to, error))?
+                .ok_or(HubError::Cancelled)?;
             if actual != expected {
                 return Err(LibraryError::Damaged {
                     file: from.display().to_string(),
@@ -199,7 +201,9 @@ mod tests {
         for name in ["taiyi-102m", "我的模型", "my model", "v1.5"] {
             check_name(name).unwrap();
         }
-        for name in ["demo", "", ".", "..", "../x", "a/b", "a\\b", ".import-x", " x", "-x", "x.", "a\nb", "CON:"] {
+        for name in
+            ["demo", "", ".", "..", "../x", "a/b", "a\\b", ".import-x", " x", "-x", "x.", "a\nb", "CON:"]
+        {
             assert!(check_name(name).is_err(), "{name:?}");
         }
         assert!(check_name(&"太".repeat(40)).is_err());

@@ -32,7 +32,9 @@ pub struct Removal {
 /// When there is nothing of it here, or it is part of the program.
 pub fn plan_removal(name: &str, homes: &ModelHomes) -> Result<Removal, LibraryError> {
     if name == DEMO_MODEL {
-        return Err(LibraryError::Refused("the demo model is part of the program and cannot be removed".into()));
+        return Err(LibraryError::Refused(
+            "the demo model is part of the program and cannot be removed".into(),
+        ));
     }
     let mut removal = Removal::default();
     let dir = homes.models_dir.join(name);
@@ -91,7 +93,8 @@ impl Removal {
                 }
             }
             ours.extend(blobs);
-            self.bytes += ours.iter().filter_map(|path| path.symlink_metadata().ok()).map(|m| m.len()).sum::<u64>();
+            self.bytes +=
+                ours.iter().filter_map(|path| path.symlink_metadata().ok()).map(|m| m.len()).sum::<u64>();
             self.files.extend(ours);
             self.places.push(cache.dir());
             self.repositories.push(cache);
@@ -144,5 +147,9 @@ fn files_below(dir: &Path) -> Vec<PathBuf> {
 }
 
 fn bytes_below(dir: &Path) -> u64 {
-    files_below(dir).iter().filter_map(|path| path.symlink_metadata().ok()).map(|metadata| metadata.len()).sum()
+    files_below(dir)
+        .iter()
+        .filter_map(|path| path.symlink_metadata().ok())
+        .map(|metadata| metadata.len())
+        .sum()
 }

@@ -60,7 +60,8 @@ pub fn verify_files(
         let state = match recorded_hash(&path, place, homes) {
             None => FileState::Unrecorded,
             Some(expected) => {
-                let actual = expected.of_same_kind(&path, cancel).map_err(|error| HubError::io(&path, error))?;
+                let actual =
+                    expected.of_same_kind(&path, cancel).map_err(|error| HubError::io(&path, error))?;
                 let actual = actual.ok_or(HubError::Cancelled)?;
                 if actual == expected {
                     FileState::Sound

@@ -6,6 +6,7 @@ pub(crate) mod demo;
 pub(crate) mod embed;
 pub(crate) mod eval;
 pub(crate) mod index;
+pub(crate) mod model;
 pub(crate) mod query;
 pub(crate) mod remove;
 pub(crate) mod status;
