@@ -201,10 +201,11 @@ fn carried_to_a_machine_without_network() {
     let other = Sandbox::new();
     copy_dir(&s.at("stick"), &other.at("stick"));
     copy_dir(&s.at("stick2"), &other.at("stick2"));
-    offline(&other, &hub, &["model", "import", "stick", "--as", "cn-clip-b16"]).succeeded();
-    offline(&other, &hub, &["model", "import", "stick", "--as", "cn-clip-b16"]).refused(&["already"]);
-    offline(&other, &hub, &["model", "import", "stick", "--as", "taiyi-102m-vit-l"])
+    // The tiny models have fewer dimensions than those whose names they bear here.
+    offline(&other, &hub, &["model", "import", "stick", "--as", "cn-clip-b16"])
         .refused(&["dimensions", "another name"]);
+    offline(&other, &hub, &["model", "import", "stick", "--as", "a"]).succeeded();
+    offline(&other, &hub, &["model", "import", "stick", "--as", "a"]).refused(&["already"]);
     offline(&other, &hub, &["model", "import", "stick", "--as", "demo"]).refused(&["built-in"]);
     offline(&other, &hub, &["model", "import", "stick", "--as", "../x"]).refused(&["name"]);
     offline(&other, &hub, &["model", "import", "photos", "--as", "x"]).refused(&["config.json"]);
@@ -212,7 +213,7 @@ fn carried_to_a_machine_without_network() {
     offline(&other, &hub, &["model", "import", "stick2/text", "--image", "stick2/image", "--as", "b"])
         .succeeded();
     other.paint("1.png", 1);
-    for name in ["cn-clip-b16", "我的", "b"] {
+    for name in ["a", "我的", "b"] {
         offline(&other, &hub, &["embed", "--model", name, "--text", "老虎"]).succeeded();
         let verified = offline(&other, &hub, &["model", "verify", name, "--format", "json"]);
         let files = verified.succeeded().json()["files"].as_array().unwrap().clone();
