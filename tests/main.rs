@@ -25,9 +25,13 @@ mod folders;
 mod formats;
 mod language;
 mod life;
+mod models;
 mod names;
 mod retrieval;
 mod roots;
+// Of use in parts: the tests of `taiyi-model` share it.
+#[allow(dead_code)]
+mod stand_in;
 mod system;
 #[cfg(unix)]
 mod terminal;

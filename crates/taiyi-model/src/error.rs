@@ -9,9 +9,17 @@ use taiyi_core::EncodeError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ModelError {
-    /// There is no such model here; the text says which files to put where.
+    /// There is no such model; the text says what would be one.
     #[error("{0}")]
     NotFound(String),
+    /// A published model is not on this machine.
+    #[error("model {name} is not here: {how_to_get}")]
+    NotHere {
+        /// The name that it is known by.
+        name: &'static str,
+        /// What to type.
+        how_to_get: String,
+    },
     /// A file or folder of the model cannot be read.
     #[error("cannot read {}: {source}", path.display())]
     Io {

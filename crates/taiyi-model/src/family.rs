@@ -1,8 +1,9 @@
-//! The models known by name, and where their files are expected.
+//! The models known by name, and where their files lie.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use crate::hub::{Part, RepositoryCache};
 use crate::{DEMO_MODEL, ModelError};
 
 /// The model of a new index when none is named.
@@ -20,6 +21,10 @@ pub struct KnownModel {
     pub text_repository: &'static str,
     /// Hub repository of the image tower.
     pub image_repository: &'static str,
+    /// Components of an embedding.
+    pub dimension: usize,
+    /// What a fetch brings, about: four bytes a parameter of the towers' files.
+    pub download_bytes: u64,
 }
 
 impl KnownModel {
@@ -28,6 +33,36 @@ impl KnownModel {
     pub fn is_one_repository(&self) -> bool {
         self.text_repository == self.image_repository
     }
+
+    /// The repositories, and what each is needed for.
+    pub(crate) fn parts(&self) -> Vec<(&'static str, Part)> {
+        if self.is_one_repository() {
+            return vec![(self.text_repository, Part::Both)];
+        }
+        vec![(self.text_repository, Part::Text), (self.image_repository, Part::Image)]
+    }
+
+    /// Where it lies in a hub's cache, if all files of all its parts are there.
+    #[must_use]
+    pub fn place_in_cache(&self, cache_dir: &Path) -> Option<ModelPlace> {
+        let snapshot = |repository, part| RepositoryCache::new(cache_dir, repository).complete_snapshot(part);
+        if self.is_one_repository() {
+            return snapshot(self.text_repository, Part::Both).map(ModelPlace::Folder);
+        }
+        Some(ModelPlace::Towers {
+            text: snapshot(self.text_repository, Part::Text)?,
+            image: snapshot(self.image_repository, Part::Image)?,
+        })
+    }
+}
+
+/// The folders where models are looked for by name.
+#[derive(Clone, Debug)]
+pub struct ModelHomes {
+    /// A folder of models, each in a folder of its name.
+    pub models_dir: PathBuf,
+    /// A hub's cache of `models--…` folders.
+    pub hub_cache_dir: PathBuf,
 }
 
 const KNOWN_MODELS: &[KnownModel] = &[
@@ -35,30 +70,43 @@ const KNOWN_MODELS: &[KnownModel] = &[
         name: "taiyi-102m",
         text_repository: "IDEA-CCNL/Taiyi-CLIP-Roberta-102M-Chinese",
         image_repository: "openai/clip-vit-base-patch32",
+        dimension: 512,
+        download_bytes: 1_015_000_000,
     },
     KnownModel {
         name: "taiyi-326m",
         text_repository: "IDEA-CCNL/Taiyi-CLIP-Roberta-large-326M-Chinese",
         image_repository: "openai/clip-vit-large-patch14",
+        dimension: 768,
+        download_bytes: 3_010_000_000,
     },
     KnownModel {
         name: "taiyi-102m-vit-l",
         text_repository: "IDEA-CCNL/Taiyi-CLIP-RoBERTa-102M-ViT-L-Chinese",
         image_repository: "openai/clip-vit-large-patch14",
+        dimension: 768,
+        download_bytes: 2_120_000_000,
     },
     KnownModel {
         name: "taiyi-326m-vit-h",
         text_repository: "IDEA-CCNL/Taiyi-CLIP-RoBERTa-326M-ViT-H-Chinese",
         image_repository: "laion/CLIP-ViT-H-14-laion2B-s32B-b79K",
+        dimension: 1024,
+        download_bytes: 5_250_000_000,
     },
-    one_repository("cn-clip-b16", "OFA-Sys/chinese-clip-vit-base-patch16"),
-    one_repository("cn-clip-l14", "OFA-Sys/chinese-clip-vit-large-patch14"),
-    one_repository("cn-clip-l14-336", "OFA-Sys/chinese-clip-vit-large-patch14-336px"),
-    one_repository("cn-clip-h14", "OFA-Sys/chinese-clip-vit-huge-patch14"),
+    one_repository("cn-clip-b16", "OFA-Sys/chinese-clip-vit-base-patch16", 512, 753_000_000),
+    one_repository("cn-clip-l14", "OFA-Sys/chinese-clip-vit-large-patch14", 768, 1_625_000_000),
+    one_repository("cn-clip-l14-336", "OFA-Sys/chinese-clip-vit-large-patch14-336px", 768, 1_627_000_000),
+    one_repository("cn-clip-h14", "OFA-Sys/chinese-clip-vit-huge-patch14", 1024, 3_834_000_000),
 ];
 
-const fn one_repository(name: &'static str, repository: &'static str) -> KnownModel {
-    KnownModel { name, text_repository: repository, image_repository: repository }
+const fn one_repository(
+    name: &'static str,
+    repository: &'static str,
+    dimension: usize,
+    download_bytes: u64,
+) -> KnownModel {
+    KnownModel { name, text_repository: repository, image_repository: repository, dimension, download_bytes }
 }
 
 /// Where a model lies.
@@ -66,6 +114,13 @@ const fn one_repository(name: &'static str, repository: &'static str) -> KnownMo
 pub enum ModelPlace {
     /// In this folder.
     Folder(PathBuf),
+    /// Each tower in a folder of its own, as a hub's cache keeps two repositories.
+    Towers {
+        /// The text tower's folder.
+        text: PathBuf,
+        /// The image tower's folder.
+        image: PathBuf,
+    },
     /// In the program: the demo model.
     BuiltIn,
 }
@@ -74,6 +129,7 @@ impl fmt::Display for ModelPlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Folder(dir) => dir.display().fmt(f),
+            Self::Towers { text, image } => write!(f, "{} and {}", text.display(), image.display()),
             Self::BuiltIn => f.write_str("the program itself"),
         }
     }
@@ -85,22 +141,34 @@ pub fn known_models() -> &'static [KnownModel] {
     KNOWN_MODELS
 }
 
+/// The published model of this name.
+#[must_use]
+pub fn known_model(name: &str) -> Option<&'static KnownModel> {
+    KNOWN_MODELS.iter().find(|model| model.name == name)
+}
+
 /// Finds the place that `name_or_dir` means, and the name to show for it.
 ///
-/// [`DEMO_MODEL`] is built in, whatever folders there are. A known name is `models_dir/NAME`. Anything with a path separator, and any existing folder, is a
-/// folder of the user's own, named after its last component.
+/// [`DEMO_MODEL`] is built in, whatever folders there are. A name is `models_dir/NAME`, and a known one is otherwise
+/// looked for in the hub's cache. Anything with a path separator, and any existing folder, is a folder of the user's
+/// own, named after its last component.
 ///
 /// # Errors
-/// [`ModelError::NotFound`] when there is no such folder; for a known name it lists the files to put there.
-pub fn resolve(name_or_dir: &str, models_dir: &Path) -> Result<(String, ModelPlace), ModelError> {
+/// [`ModelError::NotHere`] when a known model is not on this machine, and [`ModelError::NotFound`] when there is no
+/// such name or folder.
+pub fn resolve(name_or_dir: &str, homes: &ModelHomes) -> Result<(String, ModelPlace), ModelError> {
     if name_or_dir == DEMO_MODEL {
         return Ok((DEMO_MODEL.to_owned(), ModelPlace::BuiltIn));
     }
     let looks_like_path = name_or_dir.contains(std::path::is_separator);
-    if !looks_like_path && !name_or_dir.is_empty() {
-        let dir = models_dir.join(name_or_dir);
+    let known = known_model(name_or_dir);
+    if !looks_like_path && !name_or_dir.is_empty() && !name_or_dir.starts_with('.') {
+        let dir = homes.models_dir.join(name_or_dir);
         if dir.is_dir() {
             return Ok((name_or_dir.to_owned(), ModelPlace::Folder(dir)));
+        }
+        if let Some(place) = known.and_then(|model| model.place_in_cache(&homes.hub_cache_dir)) {
+            return Ok((name_or_dir.to_owned(), place));
         }
     }
     let dir = PathBuf::from(name_or_dir);
@@ -110,14 +178,11 @@ pub fn resolve(name_or_dir: &str, models_dir: &Path) -> Result<(String, ModelPla
     if looks_like_path {
         return Err(ModelError::NotFound(format!("there is no model folder {}", dir.display())));
     }
-    match KNOWN_MODELS.iter().find(|model| model.name == name_or_dir) {
-        Some(model) => Err(ModelError::NotFound(format!(
-            "model {} is not here: {}",
-            model.name,
-            how_to_get(model, models_dir)
-        ))),
+    match known {
+        Some(model) => Err(ModelError::NotHere { name: model.name, how_to_get: how_to_get(model) }),
         None => Err(ModelError::NotFound(format!(
-            "no model is called {name_or_dir:?}: known names are {DEMO_MODEL}, {}, anything else has to be a folder",
+            "no model is called {name_or_dir:?}: known names are {DEMO_MODEL}, {}, and what `taiyi-search model list` \
+             shows; anything else has to be a folder",
             KNOWN_MODELS.iter().map(|model| model.name).collect::<Vec<_>>().join(", ")
         ))),
     }
@@ -131,26 +196,14 @@ fn folder_name(dir: &Path) -> String {
         .unwrap_or_else(|| "model".to_owned())
 }
 
-/// Which files to put where, so that the model's name is enough.
+/// What to type, so that the model's name is enough.
 #[must_use]
-pub fn how_to_get(model: &KnownModel, models_dir: &Path) -> String {
-    let dir = models_dir.join(model.name);
-    if model.is_one_repository() {
-        return format!(
-            "from https://huggingface.co/{} put config.json, vocab.txt, preprocessor_config.json and \
-             pytorch_model.bin (or model.safetensors) into {}",
-            model.text_repository,
-            dir.display(),
-        );
-    }
+pub fn how_to_get(model: &KnownModel) -> String {
     format!(
-        "from https://huggingface.co/{} put config.json, vocab.txt and pytorch_model.bin \
-         (or model.safetensors) into {}, and from https://huggingface.co/{} put config.json, \
-         preprocessor_config.json and model.safetensors (or pytorch_model.bin) into {}",
-        model.text_repository,
-        dir.join("text").display(),
-        model.image_repository,
-        dir.join("image").display(),
+        "fetch it with `taiyi-search model fetch {0}` (about {1:.1} GB; where huggingface.co cannot be reached, \
+         --mirror https://hf-mirror.com), or bring a folder of its files with `taiyi-search model import DIR --as {0}`",
+        model.name,
+        model.download_bytes as f64 / 1e9,
     )
 }
 
@@ -161,41 +214,31 @@ mod tests {
     #[test]
     fn names_folders_and_neither() {
         let home = tempfile::tempdir().unwrap();
+        let homes = ModelHomes { models_dir: home.path().into(), hub_cache_dir: home.path().join("hub") };
         let own = home.path().join("我的模型");
         std::fs::create_dir(&own).unwrap();
         assert_eq!(
-            resolve(own.to_str().unwrap(), home.path()).unwrap(),
+            resolve(own.to_str().unwrap(), &homes).unwrap(),
             ("我的模型".to_owned(), ModelPlace::Folder(own.clone())),
             "a folder"
         );
         assert_eq!(
-            resolve("我的模型", home.path()).unwrap().1,
+            resolve("我的模型", &homes).unwrap().1,
             ModelPlace::Folder(own),
             "a name under the models' folder"
         );
 
         std::fs::create_dir(home.path().join(DEMO_MODEL)).unwrap();
-        assert_eq!(resolve("demo", home.path()).unwrap(), ("demo".to_owned(), ModelPlace::BuiltIn));
+        assert_eq!(resolve("demo", &homes).unwrap(), ("demo".to_owned(), ModelPlace::BuiltIn));
 
-        let error = resolve(DEFAULT_MODEL, home.path()).unwrap_err().to_string();
-        for part in
-            ["vocab.txt", "pytorch_model.bin", "openai/clip-vit-base-patch32", "Taiyi-CLIP-Roberta-102M"]
-        {
+        let error = resolve(DEFAULT_MODEL, &homes).unwrap_err().to_string();
+        for part in ["model fetch taiyi-102m", "1.0 GB", "hf-mirror.com", "import DIR --as taiyi-102m"] {
             assert!(error.contains(part), "{part} in {error}");
         }
-        assert!(error.contains(home.path().join("taiyi-102m").join("image").to_str().unwrap()), "{error}");
-
-        let error = resolve("cn-clip-l14-336", home.path()).unwrap_err().to_string();
-        let whole = home.path().join("cn-clip-l14-336");
-        for part in ["OFA-Sys/chinese-clip-vit-large-patch14-336px ", "vocab.txt", "preprocessor_config.json"]
-        {
-            assert!(error.contains(part), "{part} in {error}");
-        }
-        assert!(error.ends_with(&format!("into {}", whole.display())), "{error}");
-
-        assert!(resolve("nonsense", home.path()).unwrap_err().to_string().contains("taiyi-102m"));
-        assert!(resolve("./nonsense", home.path()).unwrap_err().to_string().contains("./nonsense"));
-        assert!(matches!(resolve("", home.path()), Err(ModelError::NotFound(_))));
+        assert!(resolve("..", &homes).unwrap().1 == ModelPlace::Folder("..".into()), "no model of ours");
+        assert!(resolve("nonsense", &homes).unwrap_err().to_string().contains("taiyi-102m"));
+        assert!(resolve("./nonsense", &homes).unwrap_err().to_string().contains("./nonsense"));
+        assert!(matches!(resolve("", &homes), Err(ModelError::NotFound(_))));
     }
 
     #[test]

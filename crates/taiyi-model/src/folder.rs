@@ -23,6 +23,42 @@ pub struct TowerOptions {
     pub threads: NonZeroUsize,
 }
 
+/// What a model is, for people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ModelDescription {
+    /// Components of an embedding.
+    pub dimension: usize,
+    /// Whether one checkpoint holds both towers.
+    pub is_one_checkpoint: bool,
+    /// Which output of the text tower is the embedding.
+    pub text_feature: &'static str,
+    /// The text tower.
+    pub text: TowerDescription,
+    /// Entries of the vocabulary.
+    pub vocabulary: usize,
+    /// Tokens that a text may have.
+    pub positions: usize,
+    /// The image tower.
+    pub image: TowerDescription,
+    /// Pixels of a picture's side.
+    pub side: u32,
+    /// Pixels of a patch's side.
+    pub patch: u32,
+}
+
+/// What a tower is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TowerDescription {
+    /// Transformer layers.
+    pub layers: usize,
+    /// Components of a hidden state.
+    pub width: usize,
+    /// Attention heads.
+    pub heads: usize,
+    /// The feed-forward layers' non-linearity.
+    pub activation: &'static str,
+}
+
 /// A model folder whose files, configurations and tensor shapes are in order. The weights are not yet
 /// in memory.
 #[derive(Debug)]
@@ -60,7 +96,11 @@ impl ModelFolder {
     pub fn open_place(place: &ModelPlace) -> Result<Self, ModelError> {
         match place {
             ModelPlace::Folder(dir) => Self::open(dir),
-            ModelPlace::BuiltIn => Self::open_files(demo::FILES, Path::new(BUILT_IN), ModelPlace::BuiltIn),
+            ModelPlace::Towers { text, image } => Self::open_towers(Files::Disk, text, image, place.clone()),
+            ModelPlace::BuiltIn => {
+                let (text, image) = tower_folders(demo::FILES, Path::new(BUILT_IN))?;
+                Self::open_towers(demo::FILES, &text, &image, ModelPlace::BuiltIn)
+            }
         }
     }
 
@@ -70,16 +110,24 @@ impl ModelFolder {
     /// # Errors
     /// When a file is missing, damaged or of another kind of model, or when both towers do not share a space.
     pub fn open(dir: &Path) -> Result<Self, ModelError> {
-        Self::open_files(Files::Disk, dir, ModelPlace::Folder(dir.to_owned()))
+        let (text, image) = tower_folders(Files::Disk, dir)?;
+        Self::open_towers(Files::Disk, &text, &image, ModelPlace::Folder(dir.to_owned()))
     }
 
-    fn open_files(files: Files, dir: &Path, place: ModelPlace) -> Result<Self, ModelError> {
-        let (text_dir, image_dir) = tower_folders(files, dir)?;
-        let (text, from_text) = open_text(files, &text_dir)?;
-        let (image, from_image) = open_image(files, &image_dir)?;
+    fn open_towers(
+        files: Files,
+        text_dir: &Path,
+        image_dir: &Path,
+        place: ModelPlace,
+    ) -> Result<Self, ModelError> {
+        let (text, from_text) = open_text(files, text_dir)?;
+        let (image, from_image) = open_image(files, image_dir)?;
         if from_text.dimension != from_image.dimension {
             return Err(ModelError::config(
-                dir,
+                match &place {
+                    ModelPlace::Folder(dir) => dir,
+                    ModelPlace::Towers { .. } | ModelPlace::BuiltIn => text_dir,
+                },
                 format!(
                     "its text tower makes {from_text} and its image tower {from_image}: they do not belong \
                      together; put both towers of one model into the folder"
@@ -93,6 +141,55 @@ impl ModelFolder {
     #[must_use]
     pub fn place(&self) -> &ModelPlace {
         &self.place
+    }
+
+    /// The files that it is made of, each once; built-in ones are none.
+    #[must_use]
+    pub fn files(&self) -> Vec<PathBuf> {
+        let mut files: Vec<PathBuf> = Vec::new();
+        for path in self.identity_files() {
+            if matches!(self.files, Files::Disk) && path.is_file() && !files.iter().any(|known| known == path)
+            {
+                files.push(path.to_owned());
+            }
+        }
+        files
+    }
+
+    /// The files of the text tower and of the image tower.
+    pub(crate) fn tower_files(&self) -> [Vec<PathBuf>; 2] {
+        let [config, vocabulary, weights, image @ ..] = self.identity_files();
+        let here = |paths: &[&Path]| {
+            paths.iter().filter(|path| path.is_file()).map(|path| path.to_path_buf()).collect()
+        };
+        [here(&[config, vocabulary, weights]), here(&image)]
+    }
+
+    /// What it is, for people.
+    #[must_use]
+    pub fn description(&self) -> ModelDescription {
+        let (text, image) = (&self.text.config, &self.image.config);
+        let tower = |layers: &crate::config::Layers| TowerDescription {
+            layers: layers.count,
+            width: layers.width,
+            heads: layers.heads,
+            activation: layers.activation.name(),
+        };
+        ModelDescription {
+            dimension: self.dimension,
+            is_one_checkpoint: self.text.config_path == self.image.config_path,
+            text_feature: match self.text.layout.feature {
+                TextFeature::Classifier => "classifier logits",
+                TextFeature::Pooler => "pooler output",
+                TextFeature::Projection => "first token by text_projection",
+            },
+            text: tower(&text.layers),
+            vocabulary: text.vocabulary,
+            positions: text.positions,
+            image: tower(&image.layers),
+            side: image.side,
+            patch: image.patch,
+        }
     }
 
     /// Components of an embedding.

@@ -1,6 +1,7 @@
 //! Model folders and the two towers in them: prompts and pictures in, embeddings out.
 //!
-//! The sole user of candle, tokenizers and safetensors; none of their types leaves this crate.
+//! [`hub`] fetches published models, [`library`] looks after those on this machine.
+//! The sole user of candle, tokenizers, safetensors and HTTP; none of their types leaves this crate.
 
 mod config;
 mod demo;
@@ -9,8 +10,10 @@ mod error;
 mod family;
 mod files;
 mod folder;
+pub mod hub;
 mod identity;
 mod image;
+pub mod library;
 mod mmap;
 mod preprocess;
 mod resample;
@@ -22,7 +25,9 @@ mod workers;
 
 pub use demo::DEMO_MODEL;
 pub use error::ModelError;
-pub use family::{DEFAULT_MODEL, KnownModel, ModelPlace, how_to_get, known_models, resolve};
-pub use folder::{ModelFolder, TowerOptions};
+pub use family::{
+    DEFAULT_MODEL, KnownModel, ModelHomes, ModelPlace, how_to_get, known_model, known_models, resolve,
+};
+pub use folder::{ModelDescription, ModelFolder, TowerDescription, TowerOptions};
 pub use image::ImageTower;
 pub use text::{TextTower, Tokens};

@@ -8,6 +8,8 @@ use taiyi_exchange::ExchangeError;
 use taiyi_image::ImageError;
 use taiyi_indexer::IndexError;
 use taiyi_model::ModelError;
+use taiyi_model::hub::HubError;
+use taiyi_model::library::LibraryError;
 use taiyi_query::QueryError;
 use taiyi_store::StoreError;
 
@@ -71,6 +73,8 @@ fn tells_its_cause(error: &(dyn Error + 'static)) -> bool {
     error.is::<StoreError>()
         || error.is::<ImageError>()
         || error.is::<ModelError>()
+        || error.is::<HubError>()
+        || error.is::<LibraryError>()
         || error.is::<IndexError>()
         || error.is::<ExchangeError>()
         || error.is::<QueryError>()

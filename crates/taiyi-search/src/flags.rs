@@ -1,8 +1,14 @@
 //! What can be typed, exactly as typed; [`crate::settings`] turns it into something valid.
 
+mod model;
+
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
+
+pub(crate) use model::{
+    FetchFlags, ImportFlags, ListFlags, ModelFlags, RemoveModelFlags, ShowFlags, VerifyModelFlags,
+};
 
 /// Search your own pictures with Chinese sentences, on your own machine.
 ///
@@ -24,7 +30,7 @@ pub(crate) struct GlobalFlags {
     /// [env: TAIYI_INDEX]
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) index: Option<PathBuf>,
-    /// Model: a name (demo is built in), or a folder with text/ and image/ or a whole Chinese-CLIP in it
+    /// Model: a name (see `model list`), or a folder with text/ and image/ or a whole Chinese-CLIP in it
     /// [default: the index's own; for a new index taiyi-102m] [env: TAIYI_MODEL]
     #[arg(long, global = true, value_name = "NAME|DIR")]
     pub(crate) model: Option<String>,
@@ -68,6 +74,8 @@ pub(crate) enum Command {
     /// Measure a model on pictures with known answers
     #[command(subcommand)]
     Eval(EvalFlags),
+    #[command(subcommand)]
+    Model(ModelFlags),
     Completions(CompletionsFlags),
 }
 
@@ -534,6 +542,8 @@ mod tests {
             (&["index"][..], "Ctrl-C stops after the batch at hand"),
             (&["query"], "one that begins with - goes behind --"),
             (&["classify"], "among one, that would always be 1"),
+            (&["model", "fetch"], "--mirror https://hf-mirror.com"),
+            (&["model", "remove"], "a repository that another model here needs stays"),
             (&["eval", "retrieval"], "Equal scores count against the right answer"),
             (&["eval", "classification"], "Equal scores count against the right label"),
         ] {

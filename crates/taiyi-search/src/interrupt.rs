@@ -1,7 +1,7 @@
 //! Ctrl-C: the first asks to stop, the second does not ask.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 /// The terminal interface gets so long to put the terminal back. One that cannot be written to any more, as
@@ -12,8 +12,21 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// time to put the terminal back.
 static IS_QUIET: AtomicBool = AtomicBool::new(false);
 
+/// What is said of the first Ctrl-C.
+static WORDS: Mutex<&str> = Mutex::new("stopping after the batch at hand");
+
+/// As [`cancel_flag`], for work whose end is told in other words.
+pub(crate) fn cancel_flag_saying(words: &'static str) -> Arc<AtomicBool> {
+    *WORDS.lock().unwrap_or_else(PoisonError::into_inner) = words;
+    flag()
+}
+
 /// The flag that Ctrl-C, SIGTERM or SIGHUP sets. It is the same for all who ask.
 pub(crate) fn cancel_flag() -> Arc<AtomicBool> {
+    cancel_flag_saying("stopping after the batch at hand")
+}
+
+fn flag() -> Arc<AtomicBool> {
     static CANCEL: OnceLock<Arc<AtomicBool>> = OnceLock::new();
     Arc::clone(CANCEL.get_or_init(install))
 }
@@ -40,7 +53,8 @@ fn install() -> Arc<AtomicBool> {
             // What is committed is safe whenever the process ends.
             std::process::exit(130);
         }
-        crate::exit::warn("stopping after the batch at hand; once more to stop at once");
+        let words = *WORDS.lock().unwrap_or_else(PoisonError::into_inner);
+        crate::exit::warn(&format!("{words}; once more to stop at once"));
     });
     if let Err(e) = installed {
         tracing::warn!("cannot listen for Ctrl-C: {e}");

@@ -7,7 +7,9 @@ mod config;
 mod csv;
 mod encoders;
 mod exit;
+mod fetching;
 mod flags;
+mod hub_settings;
 mod interrupt;
 mod labels;
 mod lines;
@@ -55,6 +57,7 @@ fn run(cli: &Cli) -> anyhow::Result<Exit> {
         Command::Export(flags) => commands::export::run(&settings, flags),
         Command::Import(flags) => commands::import::run(&settings, flags),
         Command::Eval(flags) => commands::eval::run(&settings, flags),
+        Command::Model(flags) => commands::model::run(&settings, flags),
         Command::Completions(flags) => commands::completions::run(flags),
     }
 }

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
 use taiyi_core::ModelId;
-use taiyi_model::{DEFAULT_MODEL, DEMO_MODEL, ModelFolder, ModelPlace};
+use taiyi_model::{DEFAULT_MODEL, DEMO_MODEL, ModelError, ModelFolder, ModelPlace};
 use taiyi_store::{Snapshot, StoreError};
 
+use crate::fetching;
 use crate::settings::Settings;
 
 /// A model folder and what it is.
@@ -19,7 +20,7 @@ pub(crate) struct Model {
 /// The model asked for, or else the default one.
 pub(crate) fn open(settings: &Settings) -> anyhow::Result<Model> {
     let asked = settings.model.as_deref().unwrap_or(DEFAULT_MODEL);
-    let (name, place) = taiyi_model::resolve(asked, &settings.models_dir)?;
+    let (name, place) = resolve(settings, asked)?;
     open_place(settings, &name, &place)
 }
 
@@ -46,9 +47,9 @@ pub(crate) fn open_for_index(settings: &Settings, of_index: &ModelId) -> anyhow:
         }
     }
     let (name, place) = match (asked, remembered(settings, of_index)) {
-        (Some(asked), _) => taiyi_model::resolve(asked, &settings.models_dir)?,
+        (Some(asked), _) => resolve(settings, asked)?,
         (None, Some(dir)) => (of_index.name.clone(), ModelPlace::Folder(dir)),
-        (None, None) => taiyi_model::resolve(&of_index.name, &settings.models_dir).with_context(|| {
+        (None, None) => resolve(settings, &of_index.name).with_context(|| {
             format!("the index was built with {of_index}: say where it lies now with --model DIR")
         })?,
     };
@@ -67,7 +68,17 @@ pub(crate) fn open_for_index(settings: &Settings, of_index: &ModelId) -> anyhow:
     Ok(model)
 }
 
-fn open_place(settings: &Settings, name: &str, place: &ModelPlace) -> anyhow::Result<Model> {
+/// Finds a model; one that is known and not here is offered to be fetched.
+fn resolve(settings: &Settings, asked: &str) -> anyhow::Result<(String, ModelPlace)> {
+    match taiyi_model::resolve(asked, &settings.homes) {
+        Err(ModelError::NotHere { name, .. }) if fetching::offer(settings, name)? => {
+            Ok(taiyi_model::resolve(asked, &settings.homes)?)
+        }
+        found => Ok(found?),
+    }
+}
+
+pub(crate) fn open_place(settings: &Settings, name: &str, place: &ModelPlace) -> anyhow::Result<Model> {
     let folder = ModelFolder::open_place(place)?;
     let id = folder.id(name, Some(&settings.cache_dir))?;
     Ok(Model { folder, id })

@@ -7,9 +7,12 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, anyhow, bail};
 use directories::ProjectDirs;
+use taiyi_model::ModelHomes;
+use taiyi_model::hub::HubOptions;
 
 use crate::config::{Config, TuiConfig};
 use crate::flags::{GlobalFlags, When};
+use crate::hub_settings;
 
 /// What every command may rely on.
 #[derive(Clone, Debug)]
@@ -20,8 +23,12 @@ pub(crate) struct Settings {
     pub(crate) is_index_named: bool,
     /// Folder for what should last.
     pub(crate) data_dir: PathBuf,
-    /// Folder of the models that are known by name.
-    pub(crate) models_dir: PathBuf,
+    /// Folders of the models that are known by name.
+    pub(crate) homes: ModelHomes,
+    /// Where models are fetched from.
+    pub(crate) hub: HubOptions,
+    /// Whether a question may be asked, if somebody is there.
+    pub(crate) may_ask: bool,
     /// Folder for what can be computed again.
     pub(crate) cache_dir: PathBuf,
     /// The model asked for, if one was.
@@ -54,6 +61,7 @@ impl Settings {
             When::Never => anstream::ColorChoice::Never,
         };
         choice.write_global();
+        let hub = hub_settings::of_environment()?;
         Ok(Self {
             index_dir: flags
                 .index
@@ -63,7 +71,12 @@ impl Settings {
                 .unwrap_or_else(|| dirs.data_dir().join("index")),
             is_index_named: flags.index.is_some(),
             data_dir: dirs.data_dir().to_path_buf(),
-            models_dir: dirs.data_dir().join("models"),
+            homes: ModelHomes {
+                models_dir: dirs.data_dir().join("models"),
+                hub_cache_dir: hub.cache_dir.clone(),
+            },
+            hub,
+            may_ask: !flags.quiet,
             cache_dir: dirs.cache_dir().to_path_buf(),
             model: match (&flags.model, environment("TAIYI_MODEL")) {
                 (Some(model), _) => Some(model.clone()),
@@ -100,11 +113,11 @@ impl Settings {
 }
 
 /// A variable of the environment; an empty one is as good as none.
-fn environment(name: &str) -> Option<OsString> {
+pub(crate) fn environment(name: &str) -> Option<OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())
 }
 
-fn unicode(name: &str, value: OsString) -> anyhow::Result<String> {
+pub(crate) fn unicode(name: &str, value: OsString) -> anyhow::Result<String> {
     value.into_string().map_err(|value| anyhow!("{name}={} is not Unicode", value.display()))
 }
 

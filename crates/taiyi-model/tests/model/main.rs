@@ -4,6 +4,10 @@
 
 mod damage;
 mod golden;
+mod hub;
 mod identity;
 mod kinds;
+#[allow(dead_code)]
+#[path = "../../../../tests/stand_in.rs"]
+mod stand_in;
 mod support;

@@ -71,7 +71,7 @@ pub(crate) fn run(settings: &Settings, flags: &DemoFlags) -> anyhow::Result<Exit
         if let Some(model) = taiyi_model::known_models().iter().find(|model| model.name == DEFAULT_MODEL) {
             exit::note(&format!(
                 "For your own photos get the real model: {}. Then: taiyi-search index ./photos",
-                taiyi_model::how_to_get(model, &settings.models_dir)
+                taiyi_model::how_to_get(model)
             ));
         }
     }

@@ -8,6 +8,7 @@ pub(crate) mod eval;
 pub(crate) mod export;
 pub(crate) mod import;
 pub(crate) mod index;
+pub(crate) mod model;
 pub(crate) mod query;
 pub(crate) mod remove;
 pub(crate) mod status;

@@ -141,7 +141,8 @@ struct TowersOfIndex {
 
 impl TowersOfIndex {
     fn new(settings: &Settings) -> Self {
-        Self { settings: settings.clone(), model: Mutex::default() }
+        // The screen is the interface's: a question would be drawn over it.
+        Self { settings: Settings { may_ask: false, ..settings.clone() }, model: Mutex::default() }
     }
 
     fn model(&self, of_index: &ModelId) -> anyhow::Result<Arc<Model>> {

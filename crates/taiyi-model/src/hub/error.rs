@@ -1,0 +1,119 @@
+//! What can go wrong between a hub and the disk, told so that somebody can act on it.
+
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+use crate::ModelError;
+
+/// Why a model could not be fetched.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum HubError {
+    /// The options make no sense.
+    #[error("{0}")]
+    Options(String),
+    /// The network must not be used.
+    #[error(
+        "{what} is not in {} and HF_HUB_OFFLINE forbids the network: unset it, or bring the files with `taiyi-search \
+         model import DIR --as NAME`", cache_dir.display()
+    )]
+    Offline {
+        /// The repository.
+        what: String,
+        /// The cache.
+        cache_dir: PathBuf,
+    },
+    /// No connection to the hub.
+    #[error(
+        "cannot reach {endpoint}: {problem}; try a mirror with --mirror https://hf-mirror.com or HF_ENDPOINT, a proxy \
+         with HTTPS_PROXY, or bring the files with `taiyi-search model import DIR --as NAME`"
+    )]
+    Unreachable {
+        /// The hub or another host that it sends us to.
+        endpoint: String,
+        /// What went wrong.
+        problem: String,
+    },
+    /// The hub asks for leave.
+    #[error("{what}: the hub refuses ({status}): {remedy}")]
+    Refused {
+        /// The repository or file.
+        what: String,
+        /// The status of its answer.
+        status: u16,
+        /// What may help.
+        remedy: String,
+    },
+    /// The hub has no such thing.
+    #[error("{what} is not on {endpoint}{remedy}")]
+    NotFound {
+        /// The repository or file.
+        what: String,
+        /// The hub.
+        endpoint: String,
+        /// What may help, if anything is known to; begins with `: `.
+        remedy: &'static str,
+    },
+    /// The hub gave an answer that cannot be used, or none after several tries.
+    #[error("{what}: {problem}")]
+    Server {
+        /// The address or file.
+        what: String,
+        /// What was wrong with the answer.
+        problem: String,
+    },
+    /// The bytes that came are not those announced. They have been removed.
+    #[error(
+        "{what} arrived damaged: its hash is {actual}, the hub announced {expected}; what came was removed, fetch again \
+         or from another mirror"
+    )]
+    Mismatch {
+        /// The file.
+        what: String,
+        /// The hash announced.
+        expected: String,
+        /// The hash of what came.
+        actual: String,
+    },
+    /// No room is left.
+    #[error("the disk of {} is full{}; what has been fetched stays for the next try", path.display(), needs(*needed_bytes))]
+    DiskFull {
+        /// The folder that is written to.
+        path: PathBuf,
+        /// How much more room is needed, where that is known.
+        needed_bytes: Option<u64>,
+    },
+    /// A file or folder on this machine cannot be read or written.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// It was asked to stop; what came so far stays.
+    #[error("stopped")]
+    Cancelled,
+    /// The files are here, but are no model.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+}
+
+fn needs(bytes: Option<u64>) -> String {
+    bytes.map_or_else(String::new, |bytes| format!(": {:.1} MB more are needed", bytes as f64 / 1e6))
+}
+
+impl HubError {
+    pub(crate) fn io(path: &Path, source: io::Error) -> Self {
+        match source.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+                Self::DiskFull { path: path.parent().unwrap_or(path).to_owned(), needed_bytes: None }
+            }
+            _ => Self::Io { path: path.to_owned(), source },
+        }
+    }
+
+    pub(super) fn server(what: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self::Server { what: what.into(), problem: problem.into() }
+    }
+}

@@ -1,0 +1,194 @@
+//! A known model from the hub: into the shared cache, or into a plain folder that can be carried elsewhere.
+
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+use super::cache::{RepositoryCache, make_dir};
+use super::download::{Tally, download, present_bytes};
+use super::http::Client;
+use super::remote::{Remote, look_up};
+use super::wanted::Part;
+use super::{FetchEvent, FetchProgress, FileHash, HubError, HubOptions, check_space};
+use crate::library::{Record, copy_file};
+use crate::{KnownModel, ModelFolder, ModelPlace};
+
+/// Below the target of [`fetch_to`] until all is there.
+const WORK_FOLDER: &str = ".taiyi-fetch";
+
+/// Makes sure that `model` is in the cache, and says where. What is there is used as it is, without asking the hub.
+///
+/// # Errors
+/// When the hub cannot be reached, refuses, lacks files or sends wrong ones; when the disk is full; when `cancel` was
+/// set. What has come stays, so that the next call goes on from there.
+pub fn fetch(
+    model: &KnownModel,
+    options: &HubOptions,
+    progress: &dyn FetchProgress,
+    cancel: &AtomicBool,
+) -> Result<ModelPlace, HubError> {
+    if let Some(place) = model.place_in_cache(&options.cache_dir) {
+        return Ok(place);
+    }
+    let client = Client::new(options, progress, cancel)?;
+    let missing: Vec<_> = model
+        .parts()
+        .into_iter()
+        .filter(|(name, part)| {
+            RepositoryCache::new(&options.cache_dir, name).complete_snapshot(*part).is_none()
+        })
+        .collect();
+    let remotes = look_up_parts(&client, options, &missing)?;
+    bring(&client, &options.cache_dir, &remotes)?;
+    model.place_in_cache(&options.cache_dir).ok_or_else(|| {
+        HubError::server(model.name, "its files were removed while they were fetched: fetch again")
+    })
+}
+
+/// Makes `dir` a model folder with all files of `model`, taken from the cache as far as they are there.
+///
+/// # Errors
+/// As [`fetch`]; also when `dir` holds something else.
+pub fn fetch_to(
+    model: &KnownModel,
+    dir: &Path,
+    options: &HubOptions,
+    progress: &dyn FetchProgress,
+    cancel: &AtomicBool,
+) -> Result<(), HubError> {
+    let work = dir.join(WORK_FOLDER);
+    let is_empty = fs::read_dir(dir).map_or(true, |mut entries| entries.next().is_none());
+    if !is_empty && !work.is_dir() {
+        return Err(HubError::Options(format!(
+            "{} is there already and not empty: name a new folder",
+            dir.display()
+        )));
+    }
+    make_dir(&work)?;
+    let client = Client::new(options, progress, cancel)?;
+    let parts = model.parts();
+    let in_cache = |(name, part): &(&str, Part)| {
+        let cache = RepositoryCache::new(&options.cache_dir, name);
+        cache.complete_snapshot(*part).map(|snapshot| (cache, snapshot))
+    };
+    let missing: Vec<_> = parts.iter().copied().filter(|part| in_cache(part).is_none()).collect();
+    let remotes = look_up_parts(&client, options, &missing)?;
+    take_back(dir, &work, &remotes, &missing);
+    bring(&client, &work, &remotes)?;
+
+    let mut record = Record::new(model.name);
+    for (name, part) in &parts {
+        let below = folder_of(*part);
+        make_dir(&dir.join(below))?;
+        if let Some(remote) = remotes.iter().find(|remote| remote.repository == *name) {
+            let cache = RepositoryCache::new(&work, name);
+            for file in &remote.files {
+                let (blob, target) = (cache.blob(&file.hash), dir.join(below).join(file.name));
+                fs::rename(&blob, &target).map_err(|error| HubError::io(&target, error))?;
+                record.add(&below.join(file.name), file.bytes, &file.hash);
+            }
+        } else if let Some((cache, snapshot)) = in_cache(&(*name, *part)) {
+            let files = cache.files(&snapshot, *part);
+            check_space(dir, files.iter().map(|file| file.bytes).sum())?;
+            for file in files {
+                let file_name = file.path.file_name().unwrap_or_default();
+                let target = dir.join(below).join(file_name);
+                let hash = copy_file(&file.path, &target, cancel)?;
+                if let Some(expected) = RepositoryCache::recorded_hash(&file) {
+                    check_copy(&target, &expected, cancel)?;
+                }
+                record.add(&below.join(file_name), file.bytes, &hash);
+            }
+        }
+    }
+    ModelFolder::open(dir)?;
+    record.write(dir)?;
+    fs::remove_dir_all(&work).map_err(|error| HubError::io(&work, error))
+}
+
+/// Says so when what was copied out of the cache is not what was once fetched.
+fn check_copy(copy: &Path, expected: &FileHash, cancel: &AtomicBool) -> Result<(), HubError> {
+    let actual = expected.of_same_kind(copy, cancel).map_err(|error| HubError::io(copy, error))?;
+    let actual = actual.ok_or(HubError::Cancelled)?;
+    if actual == *expected {
+        return Ok(());
+    }
+    Err(HubError::Server {
+        what: copy.display().to_string(),
+        problem: format!(
+            "the copy in the cache is damaged (hash {actual} instead of {expected}): `taiyi-search model remove` and \
+             fetch again"
+        ),
+    })
+}
+
+/// Where a part lies in a model folder.
+fn folder_of(part: Part) -> &'static Path {
+    Path::new(match part {
+        Part::Text => "text",
+        Part::Image => "image",
+        Part::Both => "",
+    })
+}
+
+/// An earlier run may have been ended while it put files into place: they become parts again, which are checked and
+/// completed like any other.
+fn take_back(dir: &Path, work: &Path, remotes: &[Remote], parts: &[(&'static str, Part)]) {
+    for (name, part) in parts {
+        let cache = RepositoryCache::new(work, name);
+        let files =
+            remotes.iter().filter(|remote| remote.repository == *name).flat_map(|remote| &remote.files);
+        for file in files {
+            let placed = dir.join(folder_of(*part)).join(file.name);
+            if placed.is_file() && fs::create_dir_all(cache.blobs()).is_ok() {
+                let _ = fs::rename(&placed, cache.part(&file.hash));
+            }
+        }
+    }
+}
+
+fn look_up_parts(
+    client: &Client<'_>,
+    options: &HubOptions,
+    parts: &[(&'static str, Part)],
+) -> Result<Vec<Remote>, HubError> {
+    if parts.is_empty() {
+        return Ok(Vec::new());
+    }
+    if options.is_offline {
+        let names: Vec<_> = parts.iter().map(|(name, _)| *name).collect();
+        return Err(HubError::Offline { what: names.join(" and "), cache_dir: options.cache_dir.clone() });
+    }
+    parts.iter().map(|(name, part)| look_up(client, name, *part)).collect()
+}
+
+/// Brings the files into the cache at `cache_dir`.
+fn bring(client: &Client<'_>, cache_dir: &Path, remotes: &[Remote]) -> Result<(), HubError> {
+    make_dir(cache_dir)?;
+    let all = || {
+        remotes.iter().flat_map(|remote| {
+            let cache = RepositoryCache::new(cache_dir, &remote.repository);
+            remote.files.iter().map(move |file| (cache.clone(), remote, file))
+        })
+    };
+    let bytes = all().map(|(_, _, file)| file.bytes).sum::<u64>();
+    let present = all().map(|(cache, _, file)| present_bytes(&cache, file)).sum::<u64>();
+    check_space(cache_dir, bytes.saturating_sub(present))?;
+    client.progress().event(FetchEvent::Planned { files: all().count(), bytes, present_bytes: present });
+    let mut tally = Tally { client, done: 0 };
+    for (cache, remote, file) in all() {
+        client.check_cancelled()?;
+        download(&tally, &cache, remote, file)?;
+        tally.done += file.bytes;
+        client.progress().event(FetchEvent::Bytes { done: tally.done });
+    }
+    // Only now, the weights last, so that a snapshot is never taken for complete too early.
+    for remote in remotes {
+        let cache = RepositoryCache::new(cache_dir, &remote.repository);
+        for file in &remote.files {
+            cache.link(&remote.commit, file.name, &file.hash)?;
+        }
+        cache.set_main(&remote.commit)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,144 @@
+//! Addresses: of the hub's files, and where redirects lead.
+
+use ureq::http::Uri;
+
+use super::HubError;
+
+/// An absolute `http` or `https` address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Url {
+    is_https: bool,
+    /// Host, and port where one is named; never a user or password.
+    authority: String,
+    host: String,
+    port: u16,
+    /// From the first `/` on, with the query.
+    path: String,
+}
+
+impl Url {
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let uri: Uri = text.parse().ok()?;
+        let is_https = match uri.scheme_str()?.to_ascii_lowercase().as_str() {
+            "https" => true,
+            "http" => false,
+            _ => return None,
+        };
+        let authority = uri.authority()?;
+        if authority.as_str().contains('@') || authority.host().is_empty() {
+            return None;
+        }
+        let path = uri.path_and_query().map_or("/", |path| path.as_str());
+        Some(Self {
+            is_https,
+            authority: authority.as_str().to_ascii_lowercase(),
+            host: authority.host().to_ascii_lowercase(),
+            port: authority.port_u16().unwrap_or(if is_https { 443 } else { 80 }),
+            path: if path.starts_with('/') { path.to_owned() } else { format!("/{path}") },
+        })
+    }
+
+    /// The hub's address, to which paths are appended.
+    pub(super) fn endpoint(text: &str) -> Result<Self, HubError> {
+        Self::parse(text.trim().trim_end_matches('/')).filter(|url| !url.path.contains('?')).ok_or_else(|| {
+            HubError::Options(format!(
+                "{text:?} is no address of a hub: expected one like https://huggingface.co (--mirror, HF_ENDPOINT)"
+            ))
+        })
+    }
+
+    /// This address with `path`, which begins with `/`, behind it.
+    pub(super) fn below(&self, path: &str) -> Self {
+        Self { path: format!("{}{path}", self.path.trim_end_matches('/')), ..self.clone() }
+    }
+
+    /// Where a `Location` of an answer from here leads. Nothing for other schemes and for what is no address;
+    /// nothing as well from `https` down to `http`.
+    pub(super) fn redirected(&self, location: &str) -> Option<Self> {
+        let location = location.trim().split('#').next().unwrap_or_default();
+        let scheme = if self.is_https { "https" } else { "http" };
+        let target = if location.contains("://") && !location.starts_with('/') {
+            Self::parse(location)?
+        } else if location.starts_with("//") {
+            Self::parse(&format!("{scheme}:{location}"))?
+        } else if location.starts_with('/') {
+            Self::parse(&format!("{scheme}://{}{location}", self.authority))?
+        } else if location.is_empty() || location.split(['/', '?']).next().is_some_and(|s| s.contains(':')) {
+            return None;
+        } else {
+            let path = self.path.split('?').next().unwrap_or_default();
+            let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+            Self::parse(&format!("{scheme}://{}{folder}/{location}", self.authority))?
+        };
+        (target.is_https || !self.is_https).then_some(target)
+    }
+
+    /// Whether both are one host on one port, reached in one way.
+    pub(super) fn is_same_origin(&self, other: &Self) -> bool {
+        (self.is_https, &self.host, self.port) == (other.is_https, &other.host, other.port)
+    }
+
+    pub(super) fn is_https(&self) -> bool {
+        self.is_https
+    }
+
+    pub(super) fn host(&self) -> &str {
+        &self.host
+    }
+
+    pub(super) fn origin(&self) -> String {
+        format!("{}://{}", if self.is_https { "https" } else { "http" }, self.authority)
+    }
+
+    pub(super) fn text(&self) -> String {
+        format!("{}{}", self.origin(), self.path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn redirects_lead_where_they_say() {
+        let from = Url::parse("https://hub.cn/a/b/resolve/main/config.json?x=1").unwrap();
+        let to = |location: &str| from.redirected(location).map(|url| url.text());
+        assert_eq!(to("https://CDN.cn/x?y=1#z").as_deref(), Some("https://cdn.cn/x?y=1"));
+        assert_eq!(to("/c/d").as_deref(), Some("https://hub.cn/c/d"));
+        assert_eq!(to("//cdn.cn:8443/c").as_deref(), Some("https://cdn.cn:8443/c"));
+        assert_eq!(to("other.json").as_deref(), Some("https://hub.cn/a/b/resolve/main/other.json"));
+        for refused in [
+            "http://hub.cn/",
+            "file:///etc/passwd",
+            "ftp://hub.cn/",
+            "javascript:1",
+            "",
+            "https://u:p@cdn.cn/",
+            "https://",
+        ] {
+            assert_eq!(to(refused), None, "{refused}");
+        }
+        let plain = Url::parse("http://hub.cn").unwrap();
+        assert!(plain.redirected("https://hub.cn/").is_some());
+        assert!(plain.redirected("http://127.0.0.1:1/").is_some());
+    }
+
+    #[test]
+    fn the_token_stays_with_one_origin() {
+        let hub = Url::endpoint("https://hub.cn/").unwrap();
+        assert!(hub.is_same_origin(&hub.redirected("https://HUB.cn:443/x").unwrap()));
+        for other in ["https://hub.cn:8443/", "https://hub.cn.evil.com/", "https://cdn.hub.cn/"] {
+            assert!(!hub.is_same_origin(&hub.redirected(other).unwrap()), "{other}");
+        }
+    }
+
+    #[test]
+    fn an_endpoint_may_have_a_path() {
+        let mirror = Url::endpoint("http://127.0.0.1:99/hf/").unwrap();
+        assert_eq!(mirror.below("/api/models/a/b").text(), "http://127.0.0.1:99/hf/api/models/a/b");
+        assert_eq!(Url::endpoint("https://hub.cn").unwrap().below("/x").text(), "https://hub.cn/x");
+        for wrong in ["", "hub.cn", "file:///tmp", "https://hub.cn?a=b", "https://a b"] {
+            assert!(Url::endpoint(wrong).unwrap_err().to_string().contains("--mirror"), "{wrong}");
+        }
+    }
+}
