@@ -1,6 +1,7 @@
 //! Which files lie below a folder.
 
 use std::cell::Cell;
+use std::cmp::Ordering;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
@@ -63,7 +64,7 @@ impl Walker {
         Ok(Self { options: options.clone(), exclude, excluded: Cell::new(0) })
     }
 
-    /// Walks `start`, which is `root` or lies below it, in an order that is the same every time.
+    /// Walks `start`, which is `root` or lies below it, in the order of the bytes of the paths, which is also the ledger's.
     ///
     /// `apart` are folders that are not entered: roots of their own.
     pub(crate) fn walk<'a>(
@@ -77,7 +78,7 @@ impl Walker {
             .follow_links(self.options.follow_links)
             // A root is an absolute path without links, but one file named alone may be anything.
             .follow_root_links(true)
-            .sort_by_file_name()
+            .sort_by(in_order_of_paths)
             .into_iter()
             .filter_entry(move |entry| self.wants(root, entry, apart))
             .filter_map(move |entry| self.visit(entry, &start))
@@ -94,6 +95,9 @@ impl Walker {
         let skipped = || self.options.skip.iter().chain(apart).any(|skip| skip == entry.path());
         if entry.file_type().is_dir() && skipped() {
             return false;
+        }
+        if self.exclude.is_empty() {
+            return true;
         }
         let relative = entry.path().strip_prefix(root).unwrap_or(entry.path());
         let excluded = self.exclude.is_match(relative);
@@ -146,6 +150,15 @@ impl Walker {
         };
         Some(WalkProblem { path, reason })
     }
+}
+
+/// Entries of one folder by the paths of what lies in them: a folder as if its name ended in the separator.
+fn in_order_of_paths(a: &DirEntry, b: &DirEntry) -> Ordering {
+    fn bytes(entry: &DirEntry) -> impl Iterator<Item = u8> {
+        let separator = entry.file_type().is_dir().then_some(b'/');
+        entry.file_name().as_encoded_bytes().iter().copied().chain(separator)
+    }
+    bytes(a).cmp(bytes(b))
 }
 
 fn is_hidden(name: &OsStr) -> bool {
