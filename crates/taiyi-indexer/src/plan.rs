@@ -88,12 +88,12 @@ pub fn plan(
             .collect();
         let first_problem = plan.problems.len();
         let (excluded, files_before) = (walker.excluded(), files);
-        for found in walker.walk(&target.root, &target.path(), &apart) {
+        walker.walk_beside(&target.root, &target.path(), &apart, |found| -> Result<(), IndexError> {
             let Found { path, stamp } = match found {
                 Ok(found) => found,
                 Err(problem) => {
                     plan.problems.push(problem);
-                    continue;
+                    return Ok(());
                 }
             };
             files += 1;
@@ -105,12 +105,12 @@ pub fn plan(
                 _ => {
                     plan.problems
                         .push(WalkProblem { path, reason: "has a name that cannot be stored".into() });
-                    continue;
+                    return Ok(());
                 }
             };
             let change = view.decide(&relative, stamp, retry_failed)?;
             if target.known_only && change == Change::New {
-                continue;
+                return Ok(());
             }
             match change {
                 Change::Unchanged => plan.unchanged += 1,
@@ -120,7 +120,8 @@ pub fn plan(
                     plan.jobs.push(FileJob { target: index, path: relative, stamp, change });
                 }
             }
-        }
+            Ok(())
+        })?;
         let problems = &plan.problems[first_problem..];
         let gone = view.not_seen(problems)?;
         let pictures = gone.pictures;

@@ -1,11 +1,12 @@
 //! Which files lie below a folder.
 
-use std::cell::Cell;
 use std::cmp::Ordering;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::UNIX_EPOCH;
 
+use crossbeam_channel::bounded;
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use taiyi_store::FileStamp;
 use walkdir::{DirEntry, WalkDir};
@@ -15,6 +16,10 @@ use crate::IndexError;
 /// Folders that hold no pictures of the user's, whatever system left them there.
 const SKIPPED_NAMES: [&str; 5] =
     ["@eaDir", ".git", "node_modules", "System Volume Information", "$RECYCLE.BIN"];
+
+/// Files that are handed from thread to thread at a time, and how many such groups may wait.
+const GROUP: usize = 256;
+const GROUPS: usize = 16;
 
 /// What to walk and what to leave out.
 #[derive(Clone, Debug, Default)]
@@ -49,7 +54,7 @@ pub(crate) struct Found {
 pub(crate) struct Walker {
     options: WalkOptions,
     exclude: GlobSet,
-    excluded: Cell<u64>,
+    excluded: AtomicU64,
 }
 
 impl Walker {
@@ -61,7 +66,7 @@ impl Walker {
         let exclude = set
             .build()
             .map_err(|e| IndexError::Pattern { pattern: String::new(), message: e.to_string() })?;
-        Ok(Self { options: options.clone(), exclude, excluded: Cell::new(0) })
+        Ok(Self { options: options.clone(), exclude, excluded: AtomicU64::new(0) })
     }
 
     /// Walks `start`, which is `root` or lies below it, in the order of the bytes of the paths, which is also the ledger's.
@@ -84,6 +89,32 @@ impl Walker {
             .filter_map(move |entry| self.visit(entry, &start))
     }
 
+    /// Walks on a thread of its own, since the system's answers take as long as what is done with them, and hands all that is
+    /// found to `take` on this one, in order. Without a thread to be had, it walks here.
+    ///
+    /// # Errors
+    /// The first error of `take`, which ends the walk.
+    pub(crate) fn walk_beside<E>(
+        &self,
+        root: &Path,
+        start: &Path,
+        apart: &[PathBuf],
+        mut take: impl FnMut(Result<Found, WalkProblem>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let (to_here, found) = bounded::<Vec<_>>(GROUPS);
+        std::thread::scope(|scope| {
+            let walk = move || {
+                let mut rest = self.walk(root, start, apart).peekable();
+                while rest.peek().is_some() && to_here.send(rest.by_ref().take(GROUP).collect()).is_ok() {}
+            };
+            match std::thread::Builder::new().name("walk".into()).spawn_scoped(scope, walk) {
+                // With an error the receiver goes, and with it the walk.
+                Ok(_) => found.into_iter().flatten().try_for_each(&mut take),
+                Err(_) => self.walk(root, start, apart).try_for_each(&mut take),
+            }
+        })
+    }
+
     fn wants(&self, root: &Path, entry: &DirEntry, apart: &[PathBuf]) -> bool {
         // What was named on the command line is wanted, hidden or not.
         if entry.depth() == 0 {
@@ -101,13 +132,13 @@ impl Walker {
         }
         let relative = entry.path().strip_prefix(root).unwrap_or(entry.path());
         let excluded = self.exclude.is_match(relative);
-        self.excluded.set(self.excluded.get() + u64::from(excluded));
+        self.excluded.fetch_add(u64::from(excluded), Relaxed);
         !excluded
     }
 
     /// How many files and folders the exclude patterns have left out so far.
     pub(crate) fn excluded(&self) -> u64 {
-        self.excluded.get()
+        self.excluded.load(Relaxed)
     }
 
     fn visit(
