@@ -88,7 +88,7 @@ pub fn plan(
             .collect();
         let first_problem = plan.problems.len();
         let (excluded, files_before) = (walker.excluded(), files);
-        walker.walk_beside(&target.root, &target.path(), &apart, |found| -> Result<(), IndexError> {
+        walker.walk(&target.root, &target.path(), &apart, |found| -> Result<(), IndexError> {
             let Found { path, stamp } = match found {
                 Ok(found) => found,
                 Err(problem) => {

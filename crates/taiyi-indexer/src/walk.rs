@@ -20,6 +20,15 @@ const SKIPPED_NAMES: [&str; 5] =
 /// Files that are handed from thread to thread at a time, and how many such groups may wait.
 const GROUP: usize = 256;
 const GROUPS: usize = 16;
+/// The reader of folders leaves every so many groups to the other thread to ask about: both are busy alike then.
+const LEFT_TO_THE_OTHER: u64 = 3;
+
+/// Files on their way from thread to thread.
+enum Group {
+    /// Yet to be asked about.
+    Entries(Vec<Result<DirEntry, WalkProblem>>),
+    Found(Vec<Result<Found, WalkProblem>>),
+}
 
 /// What to walk and what to leave out.
 #[derive(Clone, Debug, Default)]
@@ -72,12 +81,12 @@ impl Walker {
     /// Walks `start`, which is `root` or lies below it, in the order of the bytes of the paths, which is also the ledger's.
     ///
     /// `apart` are folders that are not entered: roots of their own.
-    pub(crate) fn walk<'a>(
+    fn files<'a>(
         &'a self,
         root: &'a Path,
         start: &Path,
         apart: &'a [PathBuf],
-    ) -> impl Iterator<Item = Result<Found, WalkProblem>> + 'a {
+    ) -> impl Iterator<Item = Result<DirEntry, WalkProblem>> + 'a {
         let start = start.to_path_buf();
         WalkDir::new(&start)
             .follow_links(self.options.follow_links)
@@ -89,28 +98,44 @@ impl Walker {
             .filter_map(move |entry| self.visit(entry, &start))
     }
 
-    /// Walks on a thread of its own, since the system's answers take as long as what is done with them, and hands all that is
-    /// found to `take` on this one, in order. Without a thread to be had, it walks here.
+    /// Walks `start`, which is `root` or lies below it, and hands every file to `take`, in the order of the bytes of the
+    /// paths, which is also the ledger's. `apart` are folders that are not entered: roots of their own.
+    ///
+    /// The folders are read on a thread of their own, and both threads ask the system about the files: its answers take
+    /// longer than all that is done with them. Without a thread to be had, all of it happens here.
     ///
     /// # Errors
     /// The first error of `take`, which ends the walk.
-    pub(crate) fn walk_beside<E>(
+    pub(crate) fn walk<E>(
         &self,
         root: &Path,
         start: &Path,
         apart: &[PathBuf],
         mut take: impl FnMut(Result<Found, WalkProblem>) -> Result<(), E>,
     ) -> Result<(), E> {
-        let (to_here, found) = bounded::<Vec<_>>(GROUPS);
+        let (to_here, groups) = bounded::<Group>(GROUPS);
         std::thread::scope(|scope| {
             let walk = move || {
-                let mut rest = self.walk(root, start, apart).peekable();
-                while rest.peek().is_some() && to_here.send(rest.by_ref().take(GROUP).collect()).is_ok() {}
+                let mut rest = self.files(root, start, apart).peekable();
+                for number in 0u64.. {
+                    let group = rest.by_ref().take(GROUP);
+                    let group = if number % LEFT_TO_THE_OTHER == 0 {
+                        Group::Entries(group.collect())
+                    } else {
+                        Group::Found(group.map(found).collect())
+                    };
+                    if to_here.send(group).is_err() || rest.peek().is_none() {
+                        return;
+                    }
+                }
             };
             match std::thread::Builder::new().name("walk".into()).spawn_scoped(scope, walk) {
                 // With an error the receiver goes, and with it the walk.
-                Ok(_) => found.into_iter().flatten().try_for_each(&mut take),
-                Err(_) => self.walk(root, start, apart).try_for_each(&mut take),
+                Ok(_) => groups.into_iter().try_for_each(|group| match group {
+                    Group::Entries(entries) => entries.into_iter().map(found).try_for_each(&mut take),
+                    Group::Found(found) => found.into_iter().try_for_each(&mut take),
+                }),
+                Err(_) => self.files(root, start, apart).map(found).try_for_each(&mut take),
             }
         })
     }
@@ -145,22 +170,12 @@ impl Walker {
         &self,
         entry: Result<DirEntry, walkdir::Error>,
         start: &Path,
-    ) -> Option<Result<Found, WalkProblem>> {
-        let entry = match entry {
-            Ok(entry) => entry,
-            Err(e) => return self.problem(&e, start).map(Err),
-        };
-        // Only regular files: opening a pipe would wait for ever.
-        if !entry.file_type().is_file() {
-            return None;
+    ) -> Option<Result<DirEntry, WalkProblem>> {
+        match entry {
+            // Only regular files: opening a pipe would wait for ever.
+            Ok(entry) => entry.file_type().is_file().then_some(Ok(entry)),
+            Err(e) => self.problem(&e, start).map(Err),
         }
-        Some(match entry.metadata() {
-            Ok(metadata) => Ok(Found {
-                stamp: FileStamp { size: metadata.len(), mtime_ns: mtime_ns(&metadata) },
-                path: entry.into_path(),
-            }),
-            Err(e) => Err(WalkProblem { path: entry.path().to_path_buf(), reason: e.to_string() }),
-        })
     }
 
     fn problem(&self, error: &walkdir::Error, start: &Path) -> Option<WalkProblem> {
@@ -180,6 +195,18 @@ impl Walker {
             None => error.to_string(),
         };
         Some(WalkProblem { path, reason })
+    }
+}
+
+/// Asks the system about a file.
+fn found(entry: Result<DirEntry, WalkProblem>) -> Result<Found, WalkProblem> {
+    let entry = entry?;
+    match entry.metadata() {
+        Ok(metadata) => Ok(Found {
+            stamp: FileStamp { size: metadata.len(), mtime_ns: mtime_ns(&metadata) },
+            path: entry.into_path(),
+        }),
+        Err(e) => Err(WalkProblem { path: entry.path().to_path_buf(), reason: e.to_string() }),
     }
 }
 
@@ -228,11 +255,14 @@ mod tests {
     use std::fs;
 
     fn names(options: &WalkOptions, root: &Path) -> Vec<String> {
-        Walker::new(options)
-            .unwrap()
-            .walk(root, root, &[])
-            .map(|f| f.unwrap().path.strip_prefix(root).unwrap().to_str().unwrap().replace('\\', "/"))
-            .collect()
+        let mut names = Vec::new();
+        let take = |found: Result<Found, WalkProblem>| -> Result<(), std::convert::Infallible> {
+            let path = found.unwrap().path;
+            names.push(path.strip_prefix(root).unwrap().to_str().unwrap().replace('\\', "/"));
+            Ok(())
+        };
+        Walker::new(options).unwrap().walk(root, root, &[], take).unwrap();
+        names
     }
 
     fn tree() -> tempfile::TempDir {
@@ -285,6 +315,24 @@ mod tests {
         assert_eq!(exclude(&["旅行/**"]), ["Z/草稿/e.png", "a.jpg", "b.txt"]);
         let bad = Walker::new(&WalkOptions { exclude: vec!["[".into()], ..Default::default() });
         assert!(matches!(bad, Err(IndexError::Pattern { .. })));
+    }
+
+    #[test]
+    fn files_come_in_the_order_of_their_paths() {
+        let dir = tempfile::tempdir().unwrap();
+        // More than a group, and names around the separator.
+        for folder in ["a", "a-b", "a.d", "b", "旅行"] {
+            fs::create_dir(dir.path().join(folder)).unwrap();
+            for n in 0..150 {
+                fs::write(dir.path().join(folder).join(format!("{n}.jpg")), b"x").unwrap();
+            }
+        }
+        for file in ["a!.jpg", "a.jpg", "a0.jpg"] {
+            fs::write(dir.path().join(file), b"x").unwrap();
+        }
+        let names = names(&WalkOptions::default(), dir.path());
+        assert_eq!(names.len(), 5 * 150 + 3);
+        assert!(names.is_sorted_by(|a, b| a.as_bytes() < b.as_bytes()));
     }
 
     #[test]
