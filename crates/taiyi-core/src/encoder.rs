@@ -2,7 +2,7 @@
 //!
 //! Indexing and searching take these traits, never a model, so that their tests run on a fake.
 
-use crate::{Embedding, RgbImage};
+use crate::{Area, Embedding, RgbImage};
 
 /// Why an encoder could not answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -27,12 +27,28 @@ pub trait ImageEncoder: Send + Sync {
     /// Components of every embedding made here.
     fn dimension(&self) -> usize;
 
+    /// How many pixels along the shorter side of a picture are enough: more hardly change its embedding, so that decoders
+    /// may save themselves the work. `None`: as many as there are.
+    fn enough_pixels(&self) -> Option<u32> {
+        None
+    }
+
     /// Resizes and crops an upright picture to the size that the tower takes. Runs on decode workers,
     /// many at a time.
     ///
     /// # Errors
     /// [`EncodeError::Input`] when this picture has no such form.
     fn prepare(&self, image: &RgbImage) -> Result<PreparedImage, EncodeError>;
+
+    /// As [`prepare`](Self::prepare), of a part of the picture: what is shown there may have been more pixels once. An encoder
+    /// that never says how many are [enough](Self::enough_pixels) need not care.
+    ///
+    /// # Errors
+    /// As [`prepare`](Self::prepare).
+    fn prepare_area(&self, image: &RgbImage, area: Area) -> Result<PreparedImage, EncodeError> {
+        let _ = area;
+        self.prepare(image)
+    }
 
     /// Embeds a batch, one result an input in the same order. What else is in a batch never changes
     /// an embedding.

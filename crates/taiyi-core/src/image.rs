@@ -10,6 +10,30 @@ pub struct RgbImage {
     pixels: Vec<u8>,
 }
 
+/// A part of a picture, in pixels of it and fractions of them.
+///
+/// A picture that was decoded at a quarter of its size ends within a pixel, unless its sides are multiples of four. Seen
+/// as a whole number of pixels it would be a little longer than it is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Area {
+    /// Where it begins, from the left edge.
+    pub left: f64,
+    /// Where it begins, from the upper edge.
+    pub top: f64,
+    /// Columns, more than 0.
+    pub width: f64,
+    /// Rows, more than 0.
+    pub height: f64,
+}
+
+impl Area {
+    /// All of a picture.
+    #[must_use]
+    pub fn all(image: &RgbImage) -> Self {
+        Self { left: 0.0, top: 0.0, width: image.width.into(), height: image.height.into() }
+    }
+}
+
 /// The pixels of an [`RgbImage`] do not fill its size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{width}×{height} pixels of RGB need {} bytes, got {actual}", expected_bytes(*.width, *.height))]

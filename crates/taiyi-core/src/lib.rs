@@ -14,7 +14,7 @@ mod score;
 
 pub use embedding::{Embedding, EmbeddingError, UNIT_TOLERANCE};
 pub use encoder::{EncodeError, ImageEncoder, PreparedImage, TextEncoder};
-pub use image::{ImageSizeError, RgbImage};
+pub use image::{Area, ImageSizeError, RgbImage};
 pub use model_id::ModelId;
 pub use photo::{GpsPosition, ImageFormat, Orientation, PhotoMetadata};
 pub use score::Score;

@@ -8,7 +8,7 @@ use std::path::Path;
 use image::codecs::{bmp, gif, ico, jpeg, png, pnm, qoi, tga, tiff, webp};
 use image::error::UnsupportedErrorKind;
 use image::{ImageDecoder, ImageResult};
-use taiyi_core::{ImageFormat, PhotoMetadata, RgbImage};
+use taiyi_core::{Area, ImageFormat, PhotoMetadata, RgbImage};
 
 use crate::icon::IconEntry;
 use crate::metadata::Facts;
@@ -27,6 +27,8 @@ const MESSAGE_CHARS: usize = 200;
 pub struct Decoded {
     /// The upright pixels.
     pub image: RgbImage,
+    /// The part of them that is the picture: all, unless it was decoded smaller than it is.
+    pub area: Area,
     /// What the file says of itself.
     pub metadata: PhotoMetadata,
 }
@@ -44,7 +46,10 @@ pub fn decode(bytes: &[u8], path: &Path, limits: &Limits) -> Result<Decoded, Ima
 }
 
 /// Turns a panic in `work` into an error of this file: decoders meet whatever the internet wrote.
-fn contain_panics<T>(path: &Path, work: impl FnOnce() -> Result<T, ImageError>) -> Result<T, ImageError> {
+pub(crate) fn contain_panics<T>(
+    path: &Path,
+    work: impl FnOnce() -> Result<T, ImageError>,
+) -> Result<T, ImageError> {
     // Nothing outlives the closure but its result, so nothing can be seen half-changed.
     panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|payload| {
         let message = payload
@@ -102,8 +107,8 @@ fn decode_as(format: ImageFormat, bytes: &[u8], path: &Path, limits: &Limits) ->
 
     let upright = orient::upright(width, height, pixels, orientation);
     let image = upright.ok_or_else(|| corrupt("the pixels do not fill its size"))?;
-    let metadata = facts.describe(&image, format, orientation);
-    Ok(Decoded { image, metadata })
+    let metadata = facts.describe(image.width(), image.height(), format, orientation);
+    Ok(Decoded { area: Area::all(&image), image, metadata })
 }
 
 /// A decoder that has read the header and nothing else.

@@ -5,7 +5,7 @@ use std::panic;
 
 use exif::{Exif, In, Tag, Value};
 use jiff::civil::DateTime;
-use taiyi_core::{GpsPosition, ImageFormat, Orientation, PhotoMetadata, RgbImage};
+use taiyi_core::{GpsPosition, ImageFormat, Orientation, PhotoMetadata};
 
 /// Longest name of a maker or a model that is kept, in characters.
 const NAME_CHARS: usize = 64;
@@ -38,17 +38,18 @@ impl Facts {
         })
     }
 
-    /// The metadata of an upright picture.
+    /// The metadata of a picture of this size, seen upright.
     pub(crate) fn describe(
         self,
-        image: &RgbImage,
+        width: u32,
+        height: u32,
         format: ImageFormat,
         orientation: Orientation,
     ) -> PhotoMetadata {
         let (taken_s, taken_offset_min) = self.taken.unzip();
         PhotoMetadata {
-            width: image.width(),
-            height: image.height(),
+            width,
+            height,
             format: Some(format),
             orientation,
             taken_s,

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use taiyi_core::{Embedding, EncodeError, ImageEncoder, PhotoMetadata, PreparedImage};
-use taiyi_image::{ImageError, Limits};
+use taiyi_image::{Decoded, Enough, ImageError, Limits};
 use taiyi_store::{ContentHash, Failure, FailureKind, FileStamp, RelativePath, Writer};
 
 use crate::change::Change;
@@ -186,24 +186,38 @@ impl Pipeline<'_> {
             Ok(Claim::Waits) => return Ok(None),
             Err(e) => return Err(Outcome::Fatal(e.into())),
         };
-        // Refused by its header, a large photo costs nothing the first time.
-        let ordinary = Limits { max_pixels: self.limits.max_pixels.min(LARGE_PIXELS), ..self.limits };
-        let mut decoded = taiyi_image::decode(&bytes, &path, &ordinary);
-        if matches!(decoded, Err(ImageError::TooManyPixels { .. })) {
+        let decoded = match self.pixels(&bytes, &path, || {
             turn.get_or_insert_with(|| take_turn(large));
-            decoded = taiyi_image::decode(&bytes, &path, &self.limits);
-        }
-        let decoded = match decoded {
+        }) {
             Ok(decoded) => decoded,
             Err(e) => return Err(failed(job, Some(hash), &e)),
         };
         drop(bytes);
         // The decoder catches its own panics; this is for the resize.
-        let prepared = catch_unwind(AssertUnwindSafe(|| self.encoder.prepare(&decoded.image)))
-            .unwrap_or_else(|_| Err(EncodeError::Input("preparing the picture panicked".into())));
+        let prepared =
+            catch_unwind(AssertUnwindSafe(|| self.encoder.prepare_area(&decoded.image, decoded.area)))
+                .unwrap_or_else(|_| Err(EncodeError::Input("preparing the picture panicked".into())));
         match prepared {
             Ok(image) => Ok(Some(Prepared { job, hash, metadata: decoded.metadata, image })),
             Err(e) => Err(not_encoded(job, hash, &e)),
+        }
+    }
+
+    /// Decodes a picture, with no more pixels than the encoder has use for where that is cheaper. `take_turn` is called
+    /// before a giant is decoded.
+    fn pixels(&self, bytes: &[u8], path: &Path, take_turn: impl FnOnce()) -> Result<Decoded, ImageError> {
+        let enough = self.encoder.enough_pixels().map(Enough::ShortSide);
+        if let Some(reduced) = enough.and_then(|e| taiyi_image::decode_reduced(bytes, &self.limits, e)) {
+            return Ok(reduced);
+        }
+        // Refused by its header, a large photo costs nothing the first time.
+        let ordinary = Limits { max_pixels: self.limits.max_pixels.min(LARGE_PIXELS), ..self.limits };
+        match taiyi_image::decode(bytes, path, &ordinary) {
+            Err(ImageError::TooManyPixels { .. }) => {
+                take_turn();
+                taiyi_image::decode(bytes, path, &self.limits)
+            }
+            decoded => decoded,
         }
     }
 

@@ -1,10 +1,10 @@
 //! What a run will do, from a walk and the ledger alone. Reads no file and writes nothing.
 
 use std::collections::HashSet;
-use std::hash::{BuildHasher, RandomState};
+use std::iter::Peekable;
 use std::path::{Path, PathBuf};
 
-use taiyi_store::{LocationState, RelativePath, Root, RootId, Writer};
+use taiyi_store::{LocationRecord, LocationState, RelativePath, Root, RootId, StoreError, Writer};
 
 use crate::change::{self, Change};
 use crate::pipeline::FileJob;
@@ -78,24 +78,22 @@ pub fn plan(
     let walker = Walker::new(options)?;
     let known_roots = ledger.map(Writer::roots).transpose()?.unwrap_or_default();
     let mut plan = Plan { targets: targets.to_vec(), ..Plan::default() };
-    let hasher = RandomState::new();
     let mut files = 0;
     for (index, target) in targets.iter().enumerate() {
-        let view = LedgerView::new(ledger, &known_roots, target);
+        let mut view = LedgerView::new(ledger, &known_roots, target);
         let apart: Vec<PathBuf> = known_roots
             .iter()
             .filter(|root| !root.partial && root.path != target.root)
             .map(|root| root.path.clone())
             .collect();
         let first_problem = plan.problems.len();
-        let mut seen: HashSet<u64> = HashSet::new();
         let (excluded, files_before) = (walker.excluded(), files);
-        for found in walker.walk(&target.root, &target.path(), &apart) {
+        walker.walk(&target.root, &target.path(), &apart, |found| -> Result<(), IndexError> {
             let Found { path, stamp } = match found {
                 Ok(found) => found,
                 Err(problem) => {
                     plan.problems.push(problem);
-                    continue;
+                    return Ok(());
                 }
             };
             files += 1;
@@ -107,14 +105,13 @@ pub fn plan(
                 _ => {
                     plan.problems
                         .push(WalkProblem { path, reason: "has a name that cannot be stored".into() });
-                    continue;
+                    return Ok(());
                 }
             };
             let change = view.decide(&relative, stamp, retry_failed)?;
             if target.known_only && change == Change::New {
-                continue;
+                return Ok(());
             }
-            seen.insert(hasher.hash_one(relative.as_bytes()));
             match change {
                 Change::Unchanged => plan.unchanged += 1,
                 Change::KnownBad => plan.known_bad += 1,
@@ -123,9 +120,10 @@ pub fn plan(
                     plan.jobs.push(FileJob { target: index, path: relative, stamp, change });
                 }
             }
-        }
+            Ok(())
+        })?;
         let problems = &plan.problems[first_problem..];
-        let gone = view.not_in(|relative| seen.contains(&hasher.hash_one(relative.as_bytes())), problems)?;
+        let gone = view.not_seen(problems)?;
         let pictures = gone.pictures;
         plan.unseen += gone.unseen;
         // What --exclude leaves out is there all the same.
@@ -154,6 +152,43 @@ struct LedgerView<'a> {
     target: &'a Target,
     /// The target's root, if it is known, and roots of single files below it; the deepest first.
     roots: Vec<&'a Root>,
+    /// In the ordinary case, the target's root being the only one: the ledger is read once, beside the walk.
+    beside: Option<Beside<'a>>,
+    /// Paths that the walk has met, where they were looked up one by one.
+    seen: HashSet<RelativePath>,
+}
+
+/// A place of the ledger, and what is there.
+type Location = (RelativePath, LocationRecord);
+
+/// The ledger's locations of one root, taken in the order of their bytes, which is also that of the walk.
+struct Beside<'a> {
+    root: RootId,
+    rest: Peekable<Box<dyn Iterator<Item = Result<Location, StoreError>> + 'a>>,
+    /// Those that the walk has passed without meeting them.
+    missed: Vec<Location>,
+    /// The last path met.
+    last: Option<RelativePath>,
+}
+
+impl Beside<'_> {
+    /// Passes over what comes before `path` and takes what is known of it; `None` if the walk is not in order here.
+    fn take(&mut self, path: &RelativePath) -> Option<Result<Option<LocationRecord>, StoreError>> {
+        if self.last.as_ref().is_some_and(|last| last >= path) {
+            return None;
+        }
+        self.last = Some(path.clone());
+        while let Some(location) =
+            self.rest.next_if(|next| next.as_ref().map_or(true, |(known, _)| known <= path))
+        {
+            match location {
+                Ok((known, record)) if known == *path => return Some(Ok(Some(record))),
+                Ok(location) => self.missed.push(location),
+                Err(e) => return Some(Err(e)),
+            }
+        }
+        Some(Ok(None))
+    }
 }
 
 struct Gone {
@@ -171,17 +206,19 @@ impl<'a> LedgerView<'a> {
             .filter(|root| root.path == target.root || root.partial && root.path.starts_with(&target.root))
             .collect();
         roots.sort_by_key(|root| std::cmp::Reverse(root.path.components().count()));
-        Self { ledger, target, roots }
+        let beside = match (ledger, roots.as_slice()) {
+            (Some(ledger), [only]) if only.path == target.root => {
+                let locations = ledger.locations(only.id, target.below.as_ref());
+                let rest = (Box::new(locations) as Box<dyn Iterator<Item = _>>).peekable();
+                Some(Beside { root: only.id, rest, missed: Vec::new(), last: None })
+            }
+            _ => None,
+        };
+        Self { ledger, target, roots, beside, seen: HashSet::new() }
     }
 
     /// Where the ledger keeps a path of the target: the deepest root that contains it.
     fn locate(&self, relative: &RelativePath) -> Option<(RootId, RelativePath)> {
-        // The ordinary case: the target's root is the only one.
-        if let [only] = self.roots.as_slice()
-            && only.path == self.target.root
-        {
-            return Some((only.id, relative.clone()));
-        }
         let absolute = self.target.root.join(relative.to_path());
         self.roots.iter().find_map(|root| {
             let rest = absolute.strip_prefix(&root.path).ok()?;
@@ -190,32 +227,62 @@ impl<'a> LedgerView<'a> {
     }
 
     fn decide(
-        &self,
+        &mut self,
         relative: &RelativePath,
         stamp: taiyi_store::FileStamp,
         retry_failed: bool,
     ) -> Result<Change, IndexError> {
         let Some(ledger) = self.ledger else { return Ok(Change::New) };
-        let Some((root, path)) = self.locate(relative) else { return Ok(Change::New) };
-        let known = ledger.location(root, &path)?;
+        let known = match self.beside.as_mut().and_then(|beside| beside.take(relative)) {
+            Some(known) => known?,
+            None => self.look_up(ledger, relative)?,
+        };
         let is_current = match &known {
-            // Asked only where it matters: it costs a look-up of the content.
             Some(record) if record.stamp == stamp => ledger.is_current(record)?,
             _ => false,
         };
         Ok(change::decide(known.as_ref(), stamp, is_current, retry_failed))
     }
 
+    fn look_up(
+        &mut self,
+        ledger: &Writer,
+        relative: &RelativePath,
+    ) -> Result<Option<LocationRecord>, IndexError> {
+        self.seen.insert(relative.clone());
+        let located = match &self.beside {
+            Some(beside) => Some((beside.root, relative.clone())),
+            None => self.locate(relative),
+        };
+        Ok(located.map(|(root, path)| ledger.location(root, &path)).transpose()?.flatten())
+    }
+
     /// Locations that the walk has not seen, relative to the target's root, but for those at or below
     /// a place that could not be walked.
-    fn not_in(
-        &self,
-        seen: impl Fn(&RelativePath) -> bool,
-        problems: &[WalkProblem],
-    ) -> Result<Gone, IndexError> {
+    fn not_seen(mut self, problems: &[WalkProblem]) -> Result<Gone, IndexError> {
         let mut gone = Gone { paths: Vec::new(), pictures: 0, unseen: 0 };
         let Some(ledger) = self.ledger else { return Ok(gone) };
-        let walked = self.target.path();
+        let target = self.target;
+        let mut count = |relative: RelativePath, record: &LocationRecord| {
+            let picture = u64::from(matches!(record.state, LocationState::Indexed(_)));
+            let absolute = target.root.join(relative.to_path());
+            if problems.iter().any(|problem| absolute.starts_with(&problem.path)) {
+                gone.unseen += picture;
+            } else {
+                gone.pictures += picture;
+                gone.paths.push(relative);
+            }
+        };
+        if let Some(beside) = self.beside.take() {
+            for location in beside.missed.into_iter().map(Ok).chain(beside.rest) {
+                let (relative, record) = location?;
+                if !self.seen.contains(&relative) {
+                    count(relative, &record);
+                }
+            }
+            return Ok(gone);
+        }
+        let walked = target.path();
         for root in &self.roots {
             // A root is walked from itself or, where only a part of it is, from that part.
             let below = match walked.strip_prefix(&root.path) {
@@ -231,18 +298,11 @@ impl<'a> LedgerView<'a> {
                     continue;
                 }
                 let absolute = root.path.join(path.to_path());
-                let Ok(rest) = absolute.strip_prefix(&self.target.root) else { continue };
+                let Ok(rest) = absolute.strip_prefix(&target.root) else { continue };
                 let Ok(relative) = RelativePath::from_path(rest) else { continue };
-                if seen(&relative) {
-                    continue;
+                if !self.seen.contains(&relative) {
+                    count(relative, &record);
                 }
-                let picture = u64::from(matches!(record.state, LocationState::Indexed(_)));
-                if problems.iter().any(|problem| absolute.starts_with(&problem.path)) {
-                    gone.unseen += picture;
-                    continue;
-                }
-                gone.pictures += picture;
-                gone.paths.push(relative);
             }
         }
         Ok(gone)

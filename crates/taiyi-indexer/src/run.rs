@@ -43,7 +43,7 @@ impl Default for RunOptions {
         Self {
             limits: Limits::default(),
             threads: 1,
-            batch_images: 16,
+            batch_images: 32,
             publish_every: Duration::from_secs(60),
             publish_growth: 0.1,
         }

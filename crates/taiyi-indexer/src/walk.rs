@@ -1,10 +1,12 @@
 //! Which files lie below a folder.
 
-use std::cell::Cell;
+use std::cmp::Ordering;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::UNIX_EPOCH;
 
+use crossbeam_channel::bounded;
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use taiyi_store::FileStamp;
 use walkdir::{DirEntry, WalkDir};
@@ -14,6 +16,19 @@ use crate::IndexError;
 /// Folders that hold no pictures of the user's, whatever system left them there.
 const SKIPPED_NAMES: [&str; 5] =
     ["@eaDir", ".git", "node_modules", "System Volume Information", "$RECYCLE.BIN"];
+
+/// Files that are handed from thread to thread at a time, and how many such groups may wait.
+const GROUP: usize = 256;
+const GROUPS: usize = 16;
+/// The reader of folders leaves every so many groups to the other thread to ask about: both are busy alike then.
+const LEFT_TO_THE_OTHER: u64 = 3;
+
+/// Files on their way from thread to thread.
+enum Group {
+    /// Yet to be asked about.
+    Entries(Vec<Result<DirEntry, WalkProblem>>),
+    Found(Vec<Result<Found, WalkProblem>>),
+}
 
 /// What to walk and what to leave out.
 #[derive(Clone, Debug, Default)]
@@ -48,7 +63,7 @@ pub(crate) struct Found {
 pub(crate) struct Walker {
     options: WalkOptions,
     exclude: GlobSet,
-    excluded: Cell<u64>,
+    excluded: AtomicU64,
 }
 
 impl Walker {
@@ -60,27 +75,69 @@ impl Walker {
         let exclude = set
             .build()
             .map_err(|e| IndexError::Pattern { pattern: String::new(), message: e.to_string() })?;
-        Ok(Self { options: options.clone(), exclude, excluded: Cell::new(0) })
+        Ok(Self { options: options.clone(), exclude, excluded: AtomicU64::new(0) })
     }
 
-    /// Walks `start`, which is `root` or lies below it, in an order that is the same every time.
+    /// Walks `start`, which is `root` or lies below it, in the order of the bytes of the paths, which is also the ledger's.
     ///
     /// `apart` are folders that are not entered: roots of their own.
-    pub(crate) fn walk<'a>(
+    fn files<'a>(
         &'a self,
         root: &'a Path,
         start: &Path,
         apart: &'a [PathBuf],
-    ) -> impl Iterator<Item = Result<Found, WalkProblem>> + 'a {
+    ) -> impl Iterator<Item = Result<DirEntry, WalkProblem>> + 'a {
         let start = start.to_path_buf();
         WalkDir::new(&start)
             .follow_links(self.options.follow_links)
             // A root is an absolute path without links, but one file named alone may be anything.
             .follow_root_links(true)
-            .sort_by_file_name()
+            .sort_by(in_order_of_paths)
             .into_iter()
             .filter_entry(move |entry| self.wants(root, entry, apart))
             .filter_map(move |entry| self.visit(entry, &start))
+    }
+
+    /// Walks `start`, which is `root` or lies below it, and hands every file to `take`, in the order of the bytes of the
+    /// paths, which is also the ledger's. `apart` are folders that are not entered: roots of their own.
+    ///
+    /// The folders are read on a thread of their own, and both threads ask the system about the files: its answers take
+    /// longer than all that is done with them. Without a thread to be had, all of it happens here.
+    ///
+    /// # Errors
+    /// The first error of `take`, which ends the walk.
+    pub(crate) fn walk<E>(
+        &self,
+        root: &Path,
+        start: &Path,
+        apart: &[PathBuf],
+        mut take: impl FnMut(Result<Found, WalkProblem>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let (to_here, groups) = bounded::<Group>(GROUPS);
+        std::thread::scope(|scope| {
+            let walk = move || {
+                let mut rest = self.files(root, start, apart).peekable();
+                for number in 0u64.. {
+                    let group = rest.by_ref().take(GROUP);
+                    let group = if number % LEFT_TO_THE_OTHER == 0 {
+                        Group::Entries(group.collect())
+                    } else {
+                        Group::Found(group.map(found).collect())
+                    };
+                    if to_here.send(group).is_err() || rest.peek().is_none() {
+                        return;
+                    }
+                }
+            };
+            match std::thread::Builder::new().name("walk".into()).spawn_scoped(scope, walk) {
+                // With an error the receiver goes, and with it the walk.
+                Ok(_) => groups.into_iter().try_for_each(|group| match group {
+                    Group::Entries(entries) => entries.into_iter().map(found).try_for_each(&mut take),
+                    Group::Found(found) => found.into_iter().try_for_each(&mut take),
+                }),
+                Err(_) => self.files(root, start, apart).map(found).try_for_each(&mut take),
+            }
+        })
     }
 
     fn wants(&self, root: &Path, entry: &DirEntry, apart: &[PathBuf]) -> bool {
@@ -95,37 +152,30 @@ impl Walker {
         if entry.file_type().is_dir() && skipped() {
             return false;
         }
+        if self.exclude.is_empty() {
+            return true;
+        }
         let relative = entry.path().strip_prefix(root).unwrap_or(entry.path());
         let excluded = self.exclude.is_match(relative);
-        self.excluded.set(self.excluded.get() + u64::from(excluded));
+        self.excluded.fetch_add(u64::from(excluded), Relaxed);
         !excluded
     }
 
     /// How many files and folders the exclude patterns have left out so far.
     pub(crate) fn excluded(&self) -> u64 {
-        self.excluded.get()
+        self.excluded.load(Relaxed)
     }
 
     fn visit(
         &self,
         entry: Result<DirEntry, walkdir::Error>,
         start: &Path,
-    ) -> Option<Result<Found, WalkProblem>> {
-        let entry = match entry {
-            Ok(entry) => entry,
-            Err(e) => return self.problem(&e, start).map(Err),
-        };
-        // Only regular files: opening a pipe would wait for ever.
-        if !entry.file_type().is_file() {
-            return None;
+    ) -> Option<Result<DirEntry, WalkProblem>> {
+        match entry {
+            // Only regular files: opening a pipe would wait for ever.
+            Ok(entry) => entry.file_type().is_file().then_some(Ok(entry)),
+            Err(e) => self.problem(&e, start).map(Err),
         }
-        Some(match entry.metadata() {
-            Ok(metadata) => Ok(Found {
-                stamp: FileStamp { size: metadata.len(), mtime_ns: mtime_ns(&metadata) },
-                path: entry.into_path(),
-            }),
-            Err(e) => Err(WalkProblem { path: entry.path().to_path_buf(), reason: e.to_string() }),
-        })
     }
 
     fn problem(&self, error: &walkdir::Error, start: &Path) -> Option<WalkProblem> {
@@ -146,6 +196,27 @@ impl Walker {
         };
         Some(WalkProblem { path, reason })
     }
+}
+
+/// Asks the system about a file.
+fn found(entry: Result<DirEntry, WalkProblem>) -> Result<Found, WalkProblem> {
+    let entry = entry?;
+    match entry.metadata() {
+        Ok(metadata) => Ok(Found {
+            stamp: FileStamp { size: metadata.len(), mtime_ns: mtime_ns(&metadata) },
+            path: entry.into_path(),
+        }),
+        Err(e) => Err(WalkProblem { path: entry.path().to_path_buf(), reason: e.to_string() }),
+    }
+}
+
+/// Entries of one folder by the paths of what lies in them: a folder as if its name ended in the separator.
+fn in_order_of_paths(a: &DirEntry, b: &DirEntry) -> Ordering {
+    fn bytes(entry: &DirEntry) -> impl Iterator<Item = u8> {
+        let separator = entry.file_type().is_dir().then_some(b'/');
+        entry.file_name().as_encoded_bytes().iter().copied().chain(separator)
+    }
+    bytes(a).cmp(bytes(b))
 }
 
 fn is_hidden(name: &OsStr) -> bool {
@@ -184,11 +255,14 @@ mod tests {
     use std::fs;
 
     fn names(options: &WalkOptions, root: &Path) -> Vec<String> {
-        Walker::new(options)
-            .unwrap()
-            .walk(root, root, &[])
-            .map(|f| f.unwrap().path.strip_prefix(root).unwrap().to_str().unwrap().replace('\\', "/"))
-            .collect()
+        let mut names = Vec::new();
+        let take = |found: Result<Found, WalkProblem>| -> Result<(), std::convert::Infallible> {
+            let path = found.unwrap().path;
+            names.push(path.strip_prefix(root).unwrap().to_str().unwrap().replace('\\', "/"));
+            Ok(())
+        };
+        Walker::new(options).unwrap().walk(root, root, &[], take).unwrap();
+        names
     }
 
     fn tree() -> tempfile::TempDir {
@@ -241,6 +315,24 @@ mod tests {
         assert_eq!(exclude(&["旅行/**"]), ["Z/草稿/e.png", "a.jpg", "b.txt"]);
         let bad = Walker::new(&WalkOptions { exclude: vec!["[".into()], ..Default::default() });
         assert!(matches!(bad, Err(IndexError::Pattern { .. })));
+    }
+
+    #[test]
+    fn files_come_in_the_order_of_their_paths() {
+        let dir = tempfile::tempdir().unwrap();
+        // More than a group, and names around the separator.
+        for folder in ["a", "a-b", "a.d", "b", "旅行"] {
+            fs::create_dir(dir.path().join(folder)).unwrap();
+            for n in 0..150 {
+                fs::write(dir.path().join(folder).join(format!("{n}.jpg")), b"x").unwrap();
+            }
+        }
+        for file in ["a!.jpg", "a.jpg", "a0.jpg"] {
+            fs::write(dir.path().join(file), b"x").unwrap();
+        }
+        let names = names(&WalkOptions::default(), dir.path());
+        assert_eq!(names.len(), 5 * 150 + 3);
+        assert!(names.is_sorted_by(|a, b| a.as_bytes() < b.as_bytes()));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
-use taiyi_core::{Embedding, EncodeError, ImageEncoder, PreparedImage, RgbImage};
+use taiyi_core::{Area, Embedding, EncodeError, ImageEncoder, PreparedImage, RgbImage};
 
 use crate::config::{PreprocessConfig, VisionConfig};
 use crate::towers::vit::{self, Vit};
@@ -18,6 +18,11 @@ const BATCH_IMAGES: usize = 32;
 /// f32, which 31 pictures of ViT-L/14 fill, and 6 of 336 pixels.
 const BATCH_SCORES: usize = 1 << 25;
 
+/// Large pictures may be decoded smaller, but with no fewer pixels along the shorter side than this many times the
+/// tower's own: what the resize makes of them differs by less than what JPEG decoders differ in. Measured in
+/// `docs/BENCHMARKS.md`.
+const ENOUGH_PIXELS: u32 = 2;
+
 /// A loaded image tower.
 pub struct ImageTower {
     path: PathBuf,
@@ -25,6 +30,7 @@ pub struct ImageTower {
     vit: Vit,
     dimension: usize,
     batch: usize,
+    takes_all_pixels: bool,
     workers: Workers,
 }
 
@@ -54,6 +60,7 @@ impl ImageTower {
             vit,
             dimension,
             batch: batch_of(config),
+            takes_all_pixels: false,
             workers,
         })
     }
@@ -62,6 +69,14 @@ impl ImageTower {
     #[must_use]
     pub fn input_side(&self) -> u32 {
         self.preprocess.crop
+    }
+
+    /// Whether large pictures are to be decoded with all of their pixels, which makes embeddings the last bit more
+    /// faithful and indexing slower; not unless this is called.
+    #[must_use]
+    pub fn with_full_decode(mut self, is_full: bool) -> Self {
+        self.takes_all_pixels = is_full;
+        self
     }
 
     fn forward(&self, batch: &[PreparedImage]) -> Result<Vec<Embedding>, ModelError> {
@@ -82,8 +97,17 @@ impl ImageEncoder for ImageTower {
         self.dimension
     }
 
+    fn enough_pixels(&self) -> Option<u32> {
+        (!self.takes_all_pixels).then(|| self.preprocess.crop.saturating_mul(ENOUGH_PIXELS))
+    }
+
     fn prepare(&self, image: &RgbImage) -> Result<PreparedImage, EncodeError> {
-        preprocess::prepare(image, &self.preprocess).map_err(|error| EncodeError::Input(error.to_string()))
+        self.prepare_area(image, Area::all(image))
+    }
+
+    fn prepare_area(&self, image: &RgbImage, area: Area) -> Result<PreparedImage, EncodeError> {
+        preprocess::prepare(image, area, &self.preprocess)
+            .map_err(|error| EncodeError::Input(error.to_string()))
     }
 
     fn encode_images(&self, batch: &[PreparedImage]) -> Result<Vec<Embedding>, EncodeError> {

@@ -1,25 +1,36 @@
 //! Pictures to the pixels that the image tower takes.
 
-use taiyi_core::{ImageSizeError, PreparedImage, RgbImage};
+use taiyi_core::{Area, ImageSizeError, PreparedImage, RgbImage};
 
 use crate::config::{PreprocessConfig, Resize};
 use crate::resample::{Axis, resize_window};
 
-/// Scales and crops an upright picture: bicubic, 8 bits in and out, `[crop, crop]` pixels of RGB.
-pub(crate) fn prepare(image: &RgbImage, config: &PreprocessConfig) -> Result<PreparedImage, ImageSizeError> {
-    let (columns, rows) = scaled_size(image.width(), image.height(), config.resize);
-    let window = |from, to| Axis { from, to, start: crop_start(to, config.crop), length: config.crop };
-    let pixels = resize_window(image.pixels(), window(image.width(), columns), window(image.height(), rows));
+/// Scales and crops an area of an upright picture: bicubic, 8 bits in and out, `[crop, crop]` pixels of RGB.
+pub(crate) fn prepare(
+    image: &RgbImage,
+    area: Area,
+    config: &PreprocessConfig,
+) -> Result<PreparedImage, ImageSizeError> {
+    let (columns, rows) = scaled_size(area.width, area.height, config.resize);
+    let window = |from, (origin, span), to| {
+        let start = crop_start(to, config.crop);
+        Axis { from, origin, span, to, start, length: config.crop }
+    };
+    let columns = window(image.width(), (area.left, area.width), columns);
+    let rows = window(image.height(), (area.top, area.height), rows);
+    let pixels = resize_window(image.pixels(), columns, rows);
     RgbImage::new(config.crop, config.crop, pixels).map(PreparedImage)
 }
 
 /// Columns and rows after scaling. The long side is rounded down, and may be enormous.
-fn scaled_size(columns: u32, rows: u32, resize: Resize) -> (u64, u64) {
+///
+/// Exact, though not with whole numbers: sides are below 2³², or that divided by a power of two.
+fn scaled_size(columns: f64, rows: f64, resize: Resize) -> (u64, u64) {
     match resize {
         Resize::Exact(columns, rows) => (u64::from(columns), u64::from(rows)),
         Resize::ShortSide(side) => {
-            let short = u64::from(columns.min(rows)).max(1);
-            let scaled = |length: u32| u64::from(side) * u64::from(length) / short;
+            let short = columns.min(rows);
+            let scaled = |length: f64| (f64::from(side) * length / short) as u64;
             (scaled(columns), scaled(rows))
         }
     }
@@ -49,10 +60,14 @@ mod tests {
 
     #[test]
     fn sizes_round_down_and_crops_to_even() {
-        assert_eq!(scaled_size(640, 427, Resize::ShortSide(224)), (335, 224));
-        assert_eq!(scaled_size(20_000, 3, Resize::ShortSide(224)), (1_493_333, 224));
-        assert_eq!(scaled_size(u32::MAX, 1, Resize::ShortSide(224)), (224 * u64::from(u32::MAX), 224));
-        assert_eq!(scaled_size(9, 7, Resize::Exact(224, 224)), (224, 224));
+        let short =
+            |columns: u32, rows: u32| scaled_size(columns.into(), rows.into(), Resize::ShortSide(224));
+        assert_eq!(short(640, 427), (335, 224));
+        assert_eq!(short(20_000, 3), (1_493_333, 224));
+        assert_eq!(short(u32::MAX, 1), (224 * u64::from(u32::MAX), 224));
+        assert_eq!(scaled_size(9.0, 7.0, Resize::Exact(224, 224)), (224, 224));
+        // A part of a pixel more or less is a column more or less.
+        assert_eq!(scaled_size(4090.0 / 4.0, 2934.0 / 4.0, Resize::ShortSide(224)), short(4090, 2934));
         let starts: Vec<u64> = (224..232).map(|length| crop_start(length, 224)).collect();
         assert_eq!(starts, [0, 0, 1, 2, 2, 2, 3, 4]);
     }

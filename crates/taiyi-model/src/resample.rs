@@ -11,10 +11,13 @@ const FRACTION_BITS: u32 = 32 - 8 - 2;
 /// Half the width of the cubic kernel, in source pixels at scale 1.
 const SUPPORT: f64 = 2.0;
 
-/// One axis of a resize: `from` pixels to `to`, of which the window of `length` from `start` is wanted.
+/// One axis of a resize: of `from` pixels, the `span` that begins at `origin` becomes `to` pixels, of which the window of
+/// `length` from `start` is wanted.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Axis {
     pub(crate) from: u32,
+    pub(crate) origin: f64,
+    pub(crate) span: f64,
     pub(crate) to: u64,
     pub(crate) start: u64,
     pub(crate) length: u32,
@@ -46,15 +49,21 @@ fn cubic(x: f64) -> f64 {
     }
 }
 
+impl Axis {
+    /// Nothing to scale: every pixel is its own, without its neighbours of weight zero.
+    fn is_copy(&self) -> bool {
+        u64::from(self.from) == self.to && self.origin == 0.0 && self.span == f64::from(self.from)
+    }
+}
+
 impl Kernel {
     fn new(axis: Axis) -> Self {
-        let scale = f64::from(axis.from) / axis.to as f64;
+        let scale = axis.span / axis.to as f64;
         // When shrinking, the kernel widens so that every source pixel counts.
         let stretch = scale.max(1.0);
         let (support, squeeze) = (SUPPORT * stretch, 1.0 / stretch);
         let mut kernel = Self { taps: Vec::with_capacity(axis.length as usize), weights: Vec::new() };
-        if u64::from(axis.from) == axis.to {
-            // Nothing to scale: every pixel is its own, without its neighbours of weight zero.
+        if axis.is_copy() {
             kernel.weights.push(1 << FRACTION_BITS);
             let own = axis.start as usize..axis.start as usize + axis.length as usize;
             kernel.taps.extend(own.map(|first| Taps { first, count: 1, weights_at: 0 }));
@@ -62,7 +71,7 @@ impl Kernel {
         }
         let mut exact: Vec<f64> = Vec::new();
         for index in axis.start..axis.start + u64::from(axis.length) {
-            let center = (index as f64 + 0.5) * scale;
+            let center = axis.origin + (index as f64 + 0.5) * scale;
             // `as` rounds towards zero and holds negative numbers at 0, as wanted.
             let first = (center - support + 0.5) as usize;
             let end = ((center + support + 0.5) as usize).min(axis.from as usize);
@@ -113,7 +122,7 @@ pub(crate) fn resize_window(pixels: &[u8], columns: Axis, rows: Axis) -> Vec<u8>
     // on: the order decides the rounding. (13 turns it round where the height shrinks much more than the width.)
     let mut narrow = vec![0u8; needed.len() * width];
     for (row, out) in pixels.chunks_exact(stride).skip(needed.start).zip(narrow.chunks_exact_mut(width)) {
-        if u64::from(columns.from) == columns.to {
+        if columns.is_copy() {
             let start = columns.start as usize * 3;
             out.copy_from_slice(&row[start..start + width]);
             continue;
@@ -129,7 +138,7 @@ pub(crate) fn resize_window(pixels: &[u8], columns: Axis, rows: Axis) -> Vec<u8>
             *out = sums.map(to_pixel);
         }
     }
-    if u64::from(rows.from) == rows.to {
+    if rows.is_copy() {
         // The rows needed are the window's.
         return narrow;
     }
@@ -157,7 +166,7 @@ mod tests {
     use super::*;
 
     fn whole(from: u32, to: u32) -> Axis {
-        Axis { from, to: u64::from(to), start: 0, length: to }
+        Axis { from, origin: 0.0, span: f64::from(from), to: u64::from(to), start: 0, length: to }
     }
 
     #[test]
@@ -169,6 +178,18 @@ mod tests {
                 let off = (sum - (1 << FRACTION_BITS)).unsigned_abs() as usize;
                 assert!(off <= taps.count, "{from} to {to}: off by {off}");
             }
+        }
+    }
+
+    #[test]
+    fn an_area_is_where_it_is() {
+        // A ramp: pixel x has the value 4x. From the middle of pixel 10 on, each pixel of the result covers one and a half.
+        let ramp: Vec<u8> = (0..60u8).flat_map(|x| [x * 4; 3]).collect();
+        let columns = Axis { from: 60, origin: 10.5, span: 30.0, to: 20, start: 0, length: 20 };
+        let resized = resize_window(&ramp, columns, whole(1, 1));
+        for (x, pixel) in resized.as_chunks::<3>().0.iter().enumerate() {
+            let center = 10.5 + (x as f64 + 0.5) * 1.5;
+            assert!((f64::from(pixel[0]) - (center - 0.5) * 4.0).abs() <= 1.0, "{x}: {pixel:?}");
         }
     }
 

@@ -23,6 +23,7 @@ pub(crate) struct Config {
     pub(crate) hidden: bool,
     pub(crate) follow_links: bool,
     pub(crate) max_megapixels: Option<u64>,
+    pub(crate) full_decode: bool,
     pub(crate) tui: TuiConfig,
 }
 

@@ -7,25 +7,28 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use taiyi_core::{Embedding, ImageEncoder as _};
-use taiyi_image::{Decoded, Limits};
+use taiyi_image::{Decoded, Enough, Limits};
 use taiyi_model::{ImageTower, TextTower, TowerOptions};
 
 use crate::models::Model;
+use crate::settings::Settings;
 
 /// The two towers of a model.
 pub(crate) struct Encoders<'a> {
     model: &'a Model,
     options: TowerOptions,
+    full_decode: bool,
     text: OnceCell<TextTower>,
     image: OnceCell<ImageTower>,
     loading: std::cell::Cell<Duration>,
 }
 
 impl<'a> Encoders<'a> {
-    pub(crate) fn new(model: &'a Model, threads: std::num::NonZeroUsize) -> Self {
+    pub(crate) fn new(model: &'a Model, settings: &Settings) -> Self {
         Self {
             model,
-            options: TowerOptions { threads },
+            options: TowerOptions { threads: settings.threads },
+            full_decode: settings.full_decode,
             text: OnceCell::new(),
             image: OnceCell::new(),
             loading: std::cell::Cell::default(),
@@ -47,7 +50,7 @@ impl<'a> Encoders<'a> {
             return Ok(tower);
         }
         let start = Instant::now();
-        let tower = self.model.folder.image_tower(&self.options)?;
+        let tower = self.model.folder.image_tower(&self.options)?.with_full_decode(self.full_decode);
         self.loading.set(self.loading.get() + start.elapsed());
         Ok(self.image.get_or_init(|| tower))
     }
@@ -69,9 +72,12 @@ impl<'a> Encoders<'a> {
         path: &Path,
         limits: &Limits,
     ) -> anyhow::Result<Embedding> {
-        let decoded = decode(bytes, path, limits)?;
         let tower = self.image()?;
-        let prepared = tower.prepare(&decoded.image).with_context(|| path.display().to_string())?;
+        let enough = tower.enough_pixels().map(Enough::ShortSide);
+        let reduced = enough.and_then(|enough| taiyi_image::decode_reduced(bytes, limits, enough));
+        let decoded = reduced.map_or_else(|| decode(bytes, path, limits), Ok)?;
+        let prepared =
+            tower.prepare_area(&decoded.image, decoded.area).with_context(|| path.display().to_string())?;
         let mut embeddings = tower.encode_images(std::slice::from_ref(&prepared))?;
         embeddings.pop().with_context(|| format!("{}: the model gave no vector", path.display()))
     }

@@ -38,7 +38,8 @@ pub(crate) fn embed_folder(
     let mut plan = taiyi_indexer::plan(Some(&writer), &targets.found, &walk, false, &reporter)?;
     narrow(&mut plan);
     let load = || -> Result<Arc<dyn ImageEncoder>, IndexError> {
-        Ok(Arc::new(model.folder.image_tower(&TowerOptions { threads }).map_err(EncodeError::from)?))
+        let tower = model.folder.image_tower(&TowerOptions { threads }).map_err(EncodeError::from)?;
+        Ok(Arc::new(tower.with_full_decode(settings.full_decode)))
     };
     let options = RunOptions {
         limits: Limits { max_pixels: settings.max_megapixels.saturating_mul(1_000_000), ..Limits::default() },

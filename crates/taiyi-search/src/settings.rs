@@ -40,6 +40,8 @@ pub(crate) struct Settings {
     pub(crate) hidden: bool,
     pub(crate) follow_links: bool,
     pub(crate) max_megapixels: u64,
+    /// Whether large JPEGs are decoded whole, rather than no larger than the model has use for.
+    pub(crate) full_decode: bool,
     /// Whether colours were turned off.
     pub(crate) is_colourless: bool,
     pub(crate) tui: TuiConfig,
@@ -96,6 +98,11 @@ impl Settings {
             hidden: config.hidden,
             follow_links: config.follow_links,
             max_megapixels: config.max_megapixels.unwrap_or(200),
+            full_decode: match (flags.full_decode, environment("TAIYI_FULL_DECODE")) {
+                (true, _) => true,
+                (false, Some(text)) => switch("TAIYI_FULL_DECODE", text)?,
+                (false, None) => config.full_decode,
+            },
             is_colourless: choice == anstream::ColorChoice::Never,
             tui: config.tui,
             config_file,
@@ -121,6 +128,14 @@ pub(crate) fn unicode(name: &str, value: OsString) -> anyhow::Result<String> {
     value.into_string().map_err(|value| anyhow!("{name}={} is not Unicode", value.display()))
 }
 
+fn switch(name: &str, value: OsString) -> anyhow::Result<bool> {
+    match unicode(name, value)?.to_ascii_lowercase().as_str() {
+        "1" | "true" | "yes" | "on" => Ok(true),
+        "0" | "false" | "no" | "off" => Ok(false),
+        other => bail!("{name}={other} is neither yes nor no: give 1 or 0"),
+    }
+}
+
 fn threads(asked: Option<usize>) -> anyhow::Result<NonZeroUsize> {
     match asked {
         Some(n) => match NonZeroUsize::new(n) {
@@ -134,6 +149,14 @@ fn threads(asked: Option<usize>) -> anyhow::Result<NonZeroUsize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn switches_are_words_or_digits() {
+        let switch = |value: &str| switch("TAIYI_X", value.into());
+        assert!(switch("1").unwrap() && switch("Yes").unwrap());
+        assert!(!switch("0").unwrap() && !switch("off").unwrap());
+        assert!(switch("2").unwrap_err().to_string().contains("TAIYI_X=2 is neither"));
+    }
 
     #[test]
     fn threads_are_checked() {

@@ -340,7 +340,9 @@ impl Writer {
     /// When the ledger cannot be read.
     pub fn is_current(&self, record: &LocationRecord) -> Result<bool, StoreError> {
         match &record.state {
-            LocationState::Indexed(hash) => self.knows_content(hash),
+            // What a location points to stays in the ledger as long as it does, and only a rebuild makes it old: no
+            // look-up of the content for each of a million files that have not changed.
+            LocationState::Indexed(hash) => Ok(!self.is_rebuilding() || self.knows_content(hash)?),
             // Another model may take what this one would not.
             LocationState::Failed(failure) => {
                 Ok(!(self.is_rebuilding() && failure.kind == FailureKind::Encoder))

@@ -98,6 +98,9 @@ def jpegs() -> None:
     image = Image.fromarray(RGB)
     for name, subsampling in [("444", 0), ("422", 1), ("420", 2)]:
         save(f"baseline_{name}.jpg", image, quality=90, subsampling=subsampling)
+    # Not a multiple of anything, and in pieces.
+    odd = image.resize((93, 61), Image.Resampling.BICUBIC)
+    save("restart_420.jpg", odd, quality=90, subsampling=2, restart_marker_blocks=2)
     save("progressive.jpg", image, quality=90, progressive=True)
     save("grey.jpg", Image.fromarray(GREY), quality=90)
     # Pillow writes CMYK inverted, with Adobe's marker, as Photoshop does.

@@ -25,7 +25,7 @@ pub(crate) fn run(settings: &Settings, flags: &ClassifyFlags) -> anyhow::Result<
     }
     let labels = Labels::new(&flags.labels)?;
     let model = models::open_asked_or_of_index(settings)?;
-    let encoders = Encoders::new(&model, settings.threads);
+    let encoders = Encoders::new(&model, settings);
     let embeddings = {
         let tower = encoders.text()?;
         labels.check_lengths(tower)?;

@@ -20,7 +20,7 @@ pub(crate) fn run(settings: &Settings, flags: &EmbedFlags) -> anyhow::Result<Exi
         bail!("--text is empty: say what to embed");
     }
     let model = models::open_asked_or_of_index(settings)?;
-    let encoders = Encoders::new(&model, settings.threads);
+    let encoders = Encoders::new(&model, settings);
     let limits =
         Limits { max_pixels: settings.max_megapixels.saturating_mul(1_000_000), ..Limits::default() };
     let mut out = BufWriter::new(std::io::stdout().lock());

@@ -63,7 +63,7 @@ pub(crate) fn run(settings: &Settings, flags: &IndexFlags) -> anyhow::Result<Exi
     let tower_options = TowerOptions { threads: settings.threads };
     let load = || -> Result<Arc<dyn ImageEncoder>, IndexError> {
         let tower = model.folder.image_tower(&tower_options).map_err(EncodeError::from)?;
-        Ok(Arc::new(tower))
+        Ok(Arc::new(tower.with_full_decode(settings.full_decode)))
     };
     let report = taiyi_indexer::run(&writer, plan, load, &options, &reporter, &cancel)?;
     reporter.finish();

@@ -33,7 +33,7 @@ pub(crate) fn run(settings: &Settings, flags: &QueryFlags) -> anyhow::Result<Exi
     let mut prompts = Prompts::new(flags, !common.terms.is_empty())?;
     let snapshot = Snapshot::open(&settings.index_dir)?;
     let model = models::open_for_index(settings, snapshot.model())?;
-    let encoders = Encoders::new(&model, settings.threads);
+    let encoders = Encoders::new(&model, settings);
     let opening = start.elapsed();
 
     // Paths are bytes, and must not be touched; the rest may carry colours.

@@ -166,7 +166,10 @@ impl Towers for TowersOfIndex {
     }
 
     fn image(&self, model: &ModelId) -> Result<Arc<dyn ImageEncoder>, String> {
-        let load = || anyhow::Ok(self.model(model)?.folder.image_tower(&self.options())?);
+        let load = || {
+            let tower = self.model(model)?.folder.image_tower(&self.options())?;
+            anyhow::Ok(tower.with_full_decode(self.settings.full_decode))
+        };
         load().map(|tower| Arc::new(tower) as Arc<dyn ImageEncoder>).map_err(|e| exit::one_line(&e))
     }
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use ratatui::layout::Size;
 use taiyi_core::RgbImage;
-use taiyi_image::{ImageError, Limits};
+use taiyi_image::{Enough, ImageError, Limits};
 use taiyi_query::ContentHash;
 
 use crate::graphics::{Graphics, Rendered};
@@ -242,7 +242,7 @@ impl Studio {
             }
         }
         let side = SIDES[fitting];
-        let (original, turn) = self.decode(path, metadata.len())?;
+        let (original, turn) = self.decode(path, metadata.len(), side)?;
         let small = taiyi_image::thumbnail(&original, side)?;
         let is_smaller = small.width() < original.width() || small.height() < original.height();
         drop((original, turn));
@@ -255,11 +255,21 @@ impl Studio {
         Ok(small)
     }
 
-    /// Decodes a file, with its turn if it is large.
-    fn decode(&self, path: &Path, bytes: u64) -> Result<(RgbImage, Option<MutexGuard<'_, ()>>), ImageError> {
+    /// Decodes a file for a copy of which the longer side is `side`, with its turn if it is large.
+    fn decode(
+        &self,
+        path: &Path,
+        bytes: u64,
+        side: u32,
+    ) -> Result<(RgbImage, Option<MutexGuard<'_, ()>>), ImageError> {
         let take_turn = || self.large.lock().unwrap_or_else(PoisonError::into_inner);
         let mut turn = (bytes > LARGE_BYTES).then(take_turn);
         let bytes = taiyi_image::read(path, &self.limits)?;
+        // Twice the pixels: what is left of blocks and edges is gone in the copy.
+        let enough = Enough::LongSide(side.saturating_mul(2));
+        if let Some(reduced) = taiyi_image::decode_reduced(&bytes, &self.limits, enough) {
+            return Ok((reduced.image, turn));
+        }
         // Refused by its header, a large photo costs nothing the first time.
         let ordinary = Limits { max_pixels: self.limits.max_pixels.min(LARGE_PIXELS), ..self.limits };
         let mut decoded = taiyi_image::decode(&bytes, path, &ordinary);

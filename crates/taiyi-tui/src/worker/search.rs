@@ -404,7 +404,6 @@ impl Searcher {
         if let Some(row) = snapshot.find_content(&hash) {
             return snapshot.embedding(row).map_err(|e| Failed::Trouble(Trouble::Index(e.to_string())));
         }
-        let decoded = taiyi_image::decode(&bytes, &path, &self.options.limits).map_err(picture)?;
         let model = snapshot.model();
         let tower = match &self.image {
             Some((of, tower)) if of.is_same_model(model) => Arc::clone(tower),
@@ -414,8 +413,13 @@ impl Searcher {
                 tower
             }
         };
+        let limits = &self.options.limits;
+        let enough = tower.enough_pixels().map(taiyi_image::Enough::ShortSide);
+        let reduced = enough.and_then(|enough| taiyi_image::decode_reduced(&bytes, limits, enough));
+        let decoded =
+            reduced.map_or_else(|| taiyi_image::decode(&bytes, &path, limits), Ok).map_err(picture)?;
         let mistake = |e: taiyi_core::EncodeError| Failed::Mistake(format!("{}: {e}", path.display()));
-        let prepared = tower.prepare(&decoded.image).map_err(mistake)?;
+        let prepared = tower.prepare_area(&decoded.image, decoded.area).map_err(mistake)?;
         let embedding = tower.encode_images(std::slice::from_ref(&prepared)).map_err(mistake)?.pop();
         embedding.ok_or_else(|| Failed::Mistake(format!("{}: the model gave no vector", path.display())))
     }

@@ -115,7 +115,7 @@ fn embed_labels(
     cancel: &AtomicBool,
 ) -> anyhow::Result<Option<Vec<Embedding>>> {
     // Dropped with its tower before the pictures need the memory.
-    let encoders = Encoders::new(model, settings.threads);
+    let encoders = Encoders::new(model, settings);
     let tower = encoders.text()?;
     labels.check_lengths(tower)?;
     let bar = progress::bar(settings, labels.rows.len(), "labels");

@@ -141,7 +141,7 @@ fn embed_captions(
     }
     if !unknown.is_empty() {
         // Loaded only where it is needed.
-        let encoders = Encoders::new(model, settings.threads);
+        let encoders = Encoders::new(model, settings);
         let tower = encoders.text()?;
         let bar = progress::bar(settings, unknown.len(), "captions");
         let mut saved = Instant::now();
