@@ -6,7 +6,7 @@ use std::io::{self, ErrorKind};
 use std::ops::Range;
 use std::path::Path;
 
-use crate::mmap::MappedFile;
+use crate::machine::mmap::MappedFile;
 
 /// What paths of a model's files refer to.
 #[derive(Clone, Copy, Debug)]

@@ -4,6 +4,7 @@
 
 mod config;
 mod demo;
+mod dense;
 mod embeddings;
 mod error;
 mod family;
@@ -11,12 +12,14 @@ mod files;
 mod folder;
 mod identity;
 mod image;
-mod mmap;
+mod machine;
 mod preprocess;
 mod resample;
+mod team;
 mod text;
 mod tokenizer;
 mod towers;
+mod values;
 mod weights;
 mod workers;
 
