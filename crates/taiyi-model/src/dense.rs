@@ -7,6 +7,9 @@ use crate::machine::{Lanes, Level, Panels, f32};
 use crate::team::Team;
 use crate::values::Values;
 
+/// Outputs that the kernels compute together: layers are split over threads at multiples of it.
+const ROWS: usize = 12;
+
 /// What becomes of a product before it is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Epilogue {
@@ -19,7 +22,7 @@ pub(crate) enum Epilogue {
 }
 
 /// The weights of a dense layer.
-pub(crate) enum Weights {
+enum Weights {
     /// `[outputs, inputs]`
     F32(Values),
 }
@@ -38,30 +41,22 @@ pub(crate) struct Dense {
 pub(crate) struct DenseScratch {}
 
 impl Dense {
+    /// `weights` is `[outputs, inputs]`, `bias` `[outputs]`.
     pub(crate) fn f32(inputs: usize, outputs: usize, weights: Values, bias: Option<Vec<f32>>) -> Self {
+        debug_assert!(weights.as_slice().len() == inputs * outputs);
         Self { inputs, outputs, weights: Weights::F32(weights), bias }
     }
 
-    pub(crate) fn outputs(&self) -> usize {
-        self.outputs
-    }
-
-    /// Computes outputs of every token of `x`, `[tokens, inputs]`, into features `at..at + outputs` of `y`, the rows split over
-    /// the team. `y` has as many tokens and at least so many features.
+    /// [`apply`] of this layer alone.
     pub(crate) fn apply(
         &self,
         team: &Team,
         x: &Panels,
         epilogue: Epilogue,
         y: &mut Panels,
-        at: usize,
-        _scratch: &mut DenseScratch,
+        scratch: &mut DenseScratch,
     ) {
-        debug_assert!(x.features() == self.inputs && x.tokens() == y.tokens());
-        let x: Vec<&[Lanes]> = x.panels().collect();
-        team.split_rows(y, at..at + self.outputs, |rows, y| {
-            self.rows(team.level(), rows, &x, epilogue, y);
-        });
+        apply(team, x, [(self, epilogue, y)], scratch);
     }
 
     /// Computes `rows` of the outputs.
@@ -69,7 +64,7 @@ impl Dense {
         &self,
         level: Level,
         rows: Range<usize>,
-        x: &[&[Lanes]],
+        x: &Input<'_>,
         epilogue: Epilogue,
         y: &mut [&mut [Lanes]],
     ) {
@@ -78,7 +73,8 @@ impl Dense {
             Weights::F32(weights) => {
                 let range = rows.start * self.inputs..rows.end * self.inputs;
                 let weights = weights.as_slice().get(range).unwrap_or_default();
-                f32::product(level, weights, self.inputs, bias, x, epilogue == Epilogue::Add, y);
+                let add = epilogue == Epilogue::Add;
+                f32::product(level, weights, self.inputs, bias, &x.panels, x.tokens, add, y);
             }
         }
         if let Epilogue::Activate(activation) = epilogue {
@@ -87,4 +83,36 @@ impl Dense {
             }
         }
     }
+}
+
+/// What layers are applied to, in the form that their kernels take.
+struct Input<'a> {
+    tokens: usize,
+    panels: Vec<&'a [Lanes]>,
+}
+
+/// Applies layers to the same `x`, f32 `[tokens, inputs]`, each into a `y` of its own, `[tokens, outputs]`, which is given its
+/// size unless the epilogue adds to it. The outputs are split over the team.
+pub(crate) fn apply<const N: usize>(
+    team: &Team,
+    x: &Panels,
+    layers: [(&Dense, Epilogue, &mut Panels); N],
+    _scratch: &mut DenseScratch,
+) {
+    let input = Input { tokens: x.tokens(), panels: x.panels().collect() };
+    let mut shares: Vec<Vec<_>> = (0..team.threads()).map(|_| Vec::with_capacity(N)).collect();
+    for (dense, epilogue, y) in layers {
+        debug_assert!(x.features() == dense.inputs);
+        if epilogue != Epilogue::Add {
+            y.reset(x.tokens(), dense.outputs);
+        }
+        for (share, part) in shares.iter_mut().zip(y.split_features(team.threads(), ROWS)) {
+            share.push((dense, epilogue, part));
+        }
+    }
+    team.each(shares, |share| {
+        for (dense, epilogue, (rows, mut y)) in share {
+            dense.rows(team.level(), rows, &input, epilogue, &mut y);
+        }
+    });
 }

@@ -3,10 +3,10 @@
 //! A tower says which tensors it is made of ([`TensorSpec`]); only those are checked, hashed and loaded,
 //! so that whatever else a file holds (CLIP's English text half) costs nothing and breaks nothing.
 
-use std::collections::HashMap;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use candle_core::pickle::PthTensors;
 use candle_core::{DType, Device, Tensor};
@@ -15,6 +15,7 @@ use safetensors::tensor::{Dtype, Metadata};
 
 use crate::ModelError;
 use crate::files::{FileBytes, Files};
+use crate::values::Values;
 
 /// A tensor that a tower needs: its name in the file, and its shape.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,7 +38,7 @@ pub(crate) struct WeightFile {
 
 enum Format {
     Safetensors {
-        map: FileBytes,
+        map: Arc<FileBytes>,
         /// Where the tensors' bytes begin in the file.
         data_start: usize,
         header: Metadata,
@@ -72,7 +73,7 @@ impl WeightFile {
     }
 
     fn open_safetensors(files: Files, path: PathBuf) -> Result<Self, ModelError> {
-        let map = files.map(&path).map_err(|error| ModelError::io(&path, error))?;
+        let map = Arc::new(files.map(&path).map_err(|error| ModelError::io(&path, error))?);
         let length = map.bytes().len();
         if length == 0 {
             return Err(ModelError::corrupt(&path, "the file is empty"));
@@ -165,9 +166,33 @@ impl WeightFile {
         }
     }
 
-    /// Loads the tensors of `specs` as f32, by name.
-    pub(crate) fn load(&self, specs: &[TensorSpec]) -> Result<HashMap<String, Tensor>, ModelError> {
-        specs.iter().map(|spec| Ok((spec.name.clone(), self.tensor(&spec.name)?))).collect()
+    /// The tensor's values as f32: where they lie in the file if that has them so, else converted.
+    pub(crate) fn values(&self, name: &str) -> Result<Values, ModelError> {
+        if let Format::Safetensors { map, data_start, header } = &self.format
+            && let Some(info) = header.info(name)
+            && info.dtype == Dtype::F32
+        {
+            let (_, range) = self.mapped(map, *data_start, info.data_offsets, name)?;
+            if let Some(values) = Values::in_file(map, range) {
+                return Ok(values);
+            }
+        }
+        Ok(Values::Owned(self.converted(name)?))
+    }
+
+    /// A copy of the tensor's values.
+    pub(crate) fn vector(&self, name: &str) -> Result<Vec<f32>, ModelError> {
+        Ok(match self.values(name)? {
+            Values::Owned(values) => values,
+            mapped => mapped.as_slice().to_vec(),
+        })
+    }
+
+    fn converted(&self, name: &str) -> Result<Vec<f32>, ModelError> {
+        self.tensor(name)?
+            .flatten_all()
+            .and_then(|tensor| tensor.to_vec1::<f32>())
+            .map_err(|error| ModelError::corrupt(&self.path, plain(&error)))
     }
 
     /// Gives the tensor's values to `take`, as f32 in little-endian bytes, row by row.
@@ -181,11 +206,7 @@ impl WeightFile {
             map.release(range);
             return Ok(());
         }
-        let values = self
-            .tensor(name)?
-            .flatten_all()
-            .and_then(|tensor| tensor.to_vec1::<f32>())
-            .map_err(|error| ModelError::corrupt(&self.path, plain(&error)))?;
+        let values = self.converted(name)?;
         let mut bytes = Vec::with_capacity(4 * HASH_CHUNK);
         for chunk in values.chunks(HASH_CHUNK) {
             bytes.clear();

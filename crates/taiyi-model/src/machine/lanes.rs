@@ -5,6 +5,8 @@
 //! sums over rows without a sum across lanes, and what is in the other lanes cannot touch a token: an
 //! embedding has the same bits in any batch.
 
+use std::ops::Range;
+
 /// Tokens in a panel.
 pub(crate) const LANES: usize = 16;
 
@@ -16,6 +18,9 @@ pub(crate) struct Lanes(pub(crate) [f32; LANES]);
 impl Lanes {
     pub(crate) const ZERO: Self = Self([0.0; LANES]);
 }
+
+/// A range of features, and the rows of it in every panel.
+pub(crate) type Part<'a> = (Range<usize>, Vec<&'a mut [Lanes]>);
 
 /// f32 `[tokens, features]` in panels of [`LANES`] tokens: a panel is `features` rows of [`Lanes`]. Lanes beyond the last
 /// token hold anything.
@@ -50,6 +55,45 @@ impl Panels {
     /// Panel by panel, `[features]` each.
     pub(crate) fn panels_mut(&mut self) -> impl ExactSizeIterator<Item = &mut [Lanes]> {
         self.rows.chunks_exact_mut(self.features.max(1))
+    }
+
+    /// The features in at most `parts` ranges of about the same size, split at multiples of `unit`.
+    pub(crate) fn split_features(&mut self, parts: usize, unit: usize) -> Vec<Part<'_>> {
+        let features = self.features;
+        let size = features.div_ceil(parts.max(1)).next_multiple_of(unit.max(1)).max(1);
+        let panels = self.tokens.div_ceil(LANES);
+        let mut split: Vec<Part<'_>> = (0..features)
+            .step_by(size)
+            .map(|start| (start..features.min(start + size), Vec::with_capacity(panels)))
+            .collect();
+        for panel in self.panels_mut() {
+            for ((_, rows), part) in split.iter_mut().zip(panel.chunks_mut(size)) {
+                rows.push(part);
+            }
+        }
+        split
+    }
+
+    /// Makes this the `tokens` of `from`, in that order.
+    pub(crate) fn pick(&mut self, from: &Self, tokens: &[usize]) {
+        self.reset(tokens.len(), from.features);
+        for (to, token) in tokens.iter().enumerate() {
+            for feature in 0..from.features {
+                self.set(to, feature, from.get(*token, feature));
+            }
+        }
+    }
+
+    /// One token's features.
+    pub(crate) fn token(&self, token: usize) -> impl Iterator<Item = f32> {
+        let panel = self.rows.get(token / LANES * self.features..).unwrap_or_default();
+        panel.iter().take(self.features).map(move |row| row.0[token % LANES])
+    }
+
+    /// Every feature of a token in turn.
+    pub(crate) fn token_mut(&mut self, token: usize) -> impl Iterator<Item = &mut f32> {
+        let panel = self.rows.get_mut(token / LANES * self.features..).unwrap_or_default();
+        panel.iter_mut().take(self.features).map(move |row| &mut row.0[token % LANES])
     }
 
     /// One token's feature.

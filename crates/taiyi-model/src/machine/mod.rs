@@ -1,9 +1,9 @@
 //! What depends on the machine: mapped files, vector instructions. The one module of this crate with `unsafe`.
 //!
-//! `unsafe` is there for two things only. Files are mapped, which Rust cannot see to stay unchanged
-//! ([`mmap`]). And code compiled for instructions that not every processor has is called after asking whether
-//! this one has them: a [`Level`] can only be had by asking. The code itself is plain Rust on slices, one
-//! source for every level; the compiler makes vector instructions of it.
+//! It is there for three things. Files are mapped, which Rust cannot see to stay unchanged (`mmap`). Code
+//! compiled for instructions that not every processor has is called after asking whether this one has them
+//! (`level`): kernels are plain Rust, one source for all levels, of which the compiler makes the vector
+//! instructions. And the innermost loop of all reads weights without a check of every index (`f32::product`).
 
 #![allow(unsafe_code)]
 
@@ -12,5 +12,5 @@ mod lanes;
 mod level;
 pub(crate) mod mmap;
 
-pub(crate) use lanes::{LANES, Lanes, Panels};
+pub(crate) use lanes::{LANES, Lanes, Panels, Part};
 pub(crate) use level::Level;
