@@ -8,6 +8,7 @@
 #![allow(unsafe_code)]
 
 pub(crate) mod f32;
+pub(crate) mod int8;
 mod lanes;
 mod level;
 pub(crate) mod mmap;
