@@ -25,6 +25,7 @@ mod formats;
 mod language;
 mod life;
 mod names;
+mod precision;
 mod retrieval;
 mod roots;
 mod system;

@@ -10,11 +10,13 @@ mod encoder;
 mod image;
 mod model_id;
 mod photo;
+mod precision;
 mod score;
 
 pub use embedding::{Embedding, EmbeddingError, UNIT_TOLERANCE};
 pub use encoder::{EncodeError, ImageEncoder, PreparedImage, TextEncoder};
 pub use image::{ImageSizeError, RgbImage};
 pub use model_id::ModelId;
+pub use precision::Precision;
 pub use photo::{GpsPosition, ImageFormat, Orientation, PhotoMetadata};
 pub use score::Score;

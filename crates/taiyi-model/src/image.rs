@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use taiyi_core::{Embedding, EncodeError, ImageEncoder, PreparedImage, RgbImage};
 
 use crate::config::{PreprocessConfig, VisionConfig};
+use crate::source::Source;
 use crate::towers::vit::Vit;
-use crate::weights::WeightFile;
 use crate::workers::Workers;
 use crate::{ModelError, TowerOptions, embeddings, preprocess};
 
@@ -31,14 +31,14 @@ impl ImageTower {
     pub(crate) fn load(
         config: &VisionConfig,
         preprocess: &PreprocessConfig,
-        weights: &WeightFile,
+        source: Source<'_>,
         dimension: usize,
         options: &TowerOptions,
     ) -> Result<Self, ModelError> {
-        let vit = Vit::load(weights, config, dimension)?;
-        let workers = Workers::new(options.threads, weights.path())?;
+        let vit = Vit::load(source, config, dimension)?;
+        let workers = Workers::new(options.threads, source.path())?;
         Ok(Self {
-            path: weights.path().to_owned(),
+            path: source.path().to_owned(),
             preprocess: preprocess.clone(),
             vit,
             values: preprocess::normalized(preprocess),

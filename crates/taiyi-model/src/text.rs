@@ -8,8 +8,8 @@ use taiyi_core::{Embedding, EncodeError, TextEncoder};
 use crate::config::TextConfig;
 use crate::files::Files;
 use crate::tokenizer::Tokenizer;
+use crate::source::Source;
 use crate::towers::bert::{Bert, Layout, Padding};
-use crate::weights::WeightFile;
 use crate::workers::Workers;
 use crate::{ModelError, TowerOptions, embeddings};
 
@@ -42,14 +42,14 @@ impl TextTower {
         layout: Layout,
         files: Files,
         vocabulary: &std::path::Path,
-        weights: &WeightFile,
+        source: Source<'_>,
         dimension: usize,
         options: &TowerOptions,
     ) -> Result<Self, ModelError> {
         let tokenizer = Tokenizer::read(files, vocabulary, config.vocabulary, config.positions)?;
-        let bert = Bert::load(weights, config, layout, dimension)?;
-        let workers = Workers::new(options.threads, weights.path())?;
-        Ok(Self { path: weights.path().to_owned(), tokenizer, bert, dimension, workers })
+        let bert = Bert::load(source, config, layout, dimension)?;
+        let workers = Workers::new(options.threads, source.path())?;
+        Ok(Self { path: source.path().to_owned(), tokenizer, bert, dimension, workers })
     }
 
     /// Splits `text` into tokens, at most [`max_tokens`](Self::max_tokens).

@@ -22,11 +22,28 @@ use crate::values::Values;
 pub(crate) struct TensorSpec {
     pub(crate) name: String,
     pub(crate) shape: Vec<usize>,
+    pub(crate) role: Role,
+}
+
+/// What a tower does with a tensor, as far as that decides how it is quantised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// Adds or multiplies it number by number.
+    Plain,
+    /// Multiplies tokens with it: `[outputs, …]`, inputs behind.
+    Dense,
+    /// Reads a few of its rows.
+    Table,
 }
 
 impl TensorSpec {
     pub(crate) fn new(name: impl Into<String>, shape: &[usize]) -> Self {
-        Self { name: name.into(), shape: shape.to_vec() }
+        Self { name: name.into(), shape: shape.to_vec(), role: Role::Plain }
+    }
+
+    /// The same with another role.
+    pub(crate) fn used_as(self, role: Role) -> Self {
+        Self { role, ..self }
     }
 }
 
@@ -178,14 +195,6 @@ impl WeightFile {
             }
         }
         Ok(Values::Owned(self.converted(name)?))
-    }
-
-    /// A copy of the tensor's values.
-    pub(crate) fn vector(&self, name: &str) -> Result<Vec<f32>, ModelError> {
-        Ok(match self.values(name)? {
-            Values::Owned(values) => values,
-            mapped => mapped.as_slice().to_vec(),
-        })
     }
 
     fn converted(&self, name: &str) -> Result<Vec<f32>, ModelError> {

@@ -20,7 +20,7 @@ mod scalar;
 mod tokens;
 mod x86;
 
-pub(crate) use blocks::{BlockSizes, Blocks, OwnedBlocks};
+pub(crate) use blocks::{BlockSizes, Blocks, OwnedBlocks, quantise_row, scale_of};
 pub(crate) use level::Level;
 pub(crate) use product::{Finish, product};
 pub(crate) use tokens::QuantisedTokens;
@@ -28,7 +28,7 @@ pub(crate) use tokens::QuantisedTokens;
 use super::LANES;
 
 /// Inputs that lie together.
-const GROUP: usize = 4;
+pub(crate) const GROUP: usize = 4;
 /// Output channels of a block: with [`GROUP`] inputs each, one cache line.
 pub(crate) const BLOCK: usize = 16;
 /// Panels that are multiplied with a block at a time, at most.

@@ -1,14 +1,15 @@
 //! The text tower: a BERT encoder, and one of three ways from its states to an embedding ([`TextFeature`]).
 
-use super::stack::{LayerNames, Norm, Order, Scratch, Stack, dense, dense_no_bias};
+use super::stack::{LayerNames, Norm, Order, Scratch, Stack};
 use super::{dense_specs, norm_specs};
 use crate::ModelError;
 use crate::config::{TextConfig, TextFeature};
 use crate::dense::{Dense, DenseScratch, Epilogue};
 use crate::machine::Panels;
+use crate::quantised::Table;
+use crate::source::Source;
 use crate::team::Team;
-use crate::values::Values;
-use crate::weights::{TensorSpec, WeightFile};
+use crate::weights::{Role, TensorSpec, WeightFile};
 
 const CLASSIFIER: &str = "classifier.weight";
 const PROJECTION: &str = "text_projection.weight";
@@ -55,11 +56,13 @@ impl Layout {
 pub(crate) fn tensors(config: &TextConfig, layout: Layout, dimension: usize) -> Vec<TensorSpec> {
     let width = config.layers.width;
     let mut specs = Vec::new();
-    for (name, rows) in
-        [("word", config.vocabulary), ("position", config.positions), ("token_type", config.token_types)]
-    {
+    for (name, rows, role) in [
+        ("word", config.vocabulary, Role::Table),
+        ("position", config.positions, Role::Plain),
+        ("token_type", config.token_types, Role::Plain),
+    ] {
         let name = layout.name(&format!("embeddings.{name}_embeddings.weight"));
-        specs.push(TensorSpec::new(name, &[rows, width]));
+        specs.push(TensorSpec::new(name, &[rows, width]).used_as(role));
     }
     norm_specs(&mut specs, &layout.name("embeddings.LayerNorm"), width);
     for index in 0..config.layers.count {
@@ -79,7 +82,9 @@ pub(crate) fn tensors(config: &TextConfig, layout: Layout, dimension: usize) -> 
             dense_specs(&mut specs, "classifier", width, dimension);
         }
         TextFeature::Pooler => dense_specs(&mut specs, &layout.name("pooler.dense"), width, width),
-        TextFeature::Projection => specs.push(TensorSpec::new(PROJECTION, &[dimension, width])),
+        TextFeature::Projection => {
+            specs.push(TensorSpec::new(PROJECTION, &[dimension, width]).used_as(Role::Dense));
+        }
     }
     specs
 }
@@ -102,20 +107,20 @@ enum Head {
 
 impl Head {
     fn load(
-        weights: &WeightFile,
+        source: Source<'_>,
         layout: Layout,
         width: usize,
         dimension: usize,
     ) -> Result<Self, ModelError> {
-        let pooler = || dense(weights, &layout.name("pooler.dense"), width, width);
+        let pooler = || source.dense(&layout.name("pooler.dense"), width, width, true);
         Ok(match layout.feature {
             TextFeature::Classifier => Self::Classifier {
                 pooler: pooler()?,
-                classifier: dense(weights, "classifier", width, dimension)?,
+                classifier: source.dense("classifier", width, dimension, true)?,
             },
             TextFeature::Pooler => Self::Pooler(pooler()?),
             TextFeature::Projection => {
-                Self::Projection(dense_no_bias(weights, "text_projection", width, dimension)?)
+                Self::Projection(source.dense("text_projection", width, dimension, false)?)
             }
         })
     }
@@ -150,7 +155,7 @@ fn tanh(x: &mut Panels) {
 pub(crate) struct Bert {
     width: usize,
     /// `[vocabulary, width]`
-    words: Values,
+    words: Table,
     /// `[positions, width]`, the first token type's row added.
     positions: Vec<f32>,
     norm: Norm,
@@ -160,15 +165,15 @@ pub(crate) struct Bert {
 
 impl Bert {
     pub(crate) fn load(
-        weights: &WeightFile,
+        source: Source<'_>,
         config: &TextConfig,
         layout: Layout,
         dimension: usize,
     ) -> Result<Self, ModelError> {
         let layers = &config.layers;
         let table = |name: &str| layout.name(&format!("embeddings.{name}_embeddings.weight"));
-        let mut positions = weights.vector(&table("position"))?;
-        let types = weights.values(&table("token_type"))?;
+        let mut positions = source.vector(&table("position"))?;
+        let types = source.values(&table("token_type"))?;
         for row in positions.chunks_mut(layers.width) {
             for (value, kind) in row.iter_mut().zip(types.as_slice()) {
                 *value += kind;
@@ -190,11 +195,11 @@ impl Bert {
         };
         Ok(Self {
             width: layers.width,
-            words: weights.values(&table("word"))?,
+            words: source.table(&table("word"))?,
             positions,
-            norm: Norm::load(weights, &layout.name("embeddings.LayerNorm"), layers.eps)?,
-            stack: Stack::load(weights, layers, Order::After, names)?,
-            head: Head::load(weights, layout, layers.width, dimension)?,
+            norm: Norm::load(source, &layout.name("embeddings.LayerNorm"), layers.eps)?,
+            stack: Stack::load(source, layers, Order::After, names)?,
+            head: Head::load(source, layout, layers.width, dimension)?,
         })
     }
 
@@ -220,13 +225,12 @@ impl Bert {
             scratch.sequences.push(start..tokens);
         }
         scratch.hidden.reset(tokens, self.width);
-        let words = self.words.as_slice();
         for (text, sequence) in texts.iter().zip(&scratch.sequences) {
             let ids = text.iter().copied().chain(std::iter::repeat(pad_id));
             for ((token, id), position) in
                 sequence.clone().zip(ids).zip(self.positions.chunks_exact(self.width))
             {
-                let word = words.get(id as usize * self.width..).unwrap_or_default();
+                let word = self.words.row(id as usize, self.width);
                 for ((value, word), position) in scratch.hidden.token_mut(token).zip(word).zip(position) {
                     *value = word + position;
                 }

@@ -6,11 +6,11 @@ pub(crate) mod vit;
 
 pub(crate) use stack::Scratch;
 
-use crate::weights::TensorSpec;
+use crate::weights::{Role, TensorSpec};
 
 /// Weight and bias of a dense layer, `[to, from]` and `[to]`.
 fn dense_specs(specs: &mut Vec<TensorSpec>, name: &str, from: usize, to: usize) {
-    specs.push(TensorSpec::new(format!("{name}.weight"), &[to, from]));
+    specs.push(TensorSpec::new(format!("{name}.weight"), &[to, from]).used_as(Role::Dense));
     specs.push(TensorSpec::new(format!("{name}.bias"), &[to]));
 }
 

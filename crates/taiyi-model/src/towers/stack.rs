@@ -8,7 +8,7 @@ use crate::dense::{Dense, DenseScratch, Epilogue, apply};
 use crate::machine::f32::{Attention, AttentionScratch, layer_norm};
 use crate::machine::{Lanes, Panels, Part};
 use crate::team::Team;
-use crate::weights::WeightFile;
+use crate::source::Source;
 
 /// Where a layer's LayerNorms stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,10 +39,10 @@ pub(crate) struct Norm {
 }
 
 impl Norm {
-    pub(crate) fn load(weights: &WeightFile, name: &str, eps: f64) -> Result<Self, ModelError> {
+    pub(crate) fn load(source: Source<'_>, name: &str, eps: f64) -> Result<Self, ModelError> {
         Ok(Self {
-            gain: weights.vector(&format!("{name}.weight"))?,
-            bias: weights.vector(&format!("{name}.bias"))?,
+            gain: source.vector(&format!("{name}.weight"))?,
+            bias: source.vector(&format!("{name}.bias"))?,
             eps: eps as f32,
         })
     }
@@ -60,27 +60,6 @@ impl Norm {
             layer_norm(team.level(), &self.gain, &self.bias, self.eps, x, Some(y));
         }
     }
-}
-
-/// Loads a dense layer with its bias.
-pub(crate) fn dense(
-    weights: &WeightFile,
-    name: &str,
-    inputs: usize,
-    outputs: usize,
-) -> Result<Dense, ModelError> {
-    let bias = weights.vector(&format!("{name}.bias"))?;
-    Ok(Dense::f32(inputs, outputs, weights.values(&format!("{name}.weight"))?, Some(bias)))
-}
-
-/// Loads a dense layer that has no bias.
-pub(crate) fn dense_no_bias(
-    weights: &WeightFile,
-    name: &str,
-    inputs: usize,
-    outputs: usize,
-) -> Result<Dense, ModelError> {
-    Ok(Dense::f32(inputs, outputs, weights.values(&format!("{name}.weight"))?, None))
 }
 
 struct Layer {
@@ -124,7 +103,7 @@ pub(crate) struct Scratch {
 
 impl Stack {
     pub(crate) fn load(
-        weights: &WeightFile,
+        source: Source<'_>,
         layers: &Layers,
         order: Order,
         names: impl Fn(usize) -> LayerNames,
@@ -133,14 +112,14 @@ impl Stack {
         let load = |index| {
             let names = names(index);
             Ok(Layer {
-                query: dense(weights, &names.query, width, width)?,
-                key: dense(weights, &names.key, width, width)?,
-                value: dense(weights, &names.value, width, width)?,
-                out: dense(weights, &names.out, width, width)?,
-                norm1: Norm::load(weights, &names.norm1, layers.eps)?,
-                up: dense(weights, &names.up, width, inner)?,
-                down: dense(weights, &names.down, inner, width)?,
-                norm2: Norm::load(weights, &names.norm2, layers.eps)?,
+                query: source.dense(&names.query, width, width, true)?,
+                key: source.dense(&names.key, width, width, true)?,
+                value: source.dense(&names.value, width, width, true)?,
+                out: source.dense(&names.out, width, width, true)?,
+                norm1: Norm::load(source, &names.norm1, layers.eps)?,
+                up: source.dense(&names.up, width, inner, true)?,
+                down: source.dense(&names.down, inner, width, true)?,
+                norm2: Norm::load(source, &names.norm2, layers.eps)?,
             })
         };
         let loaded = (0..layers.count).map(load).collect::<Result<_, ModelError>>()?;

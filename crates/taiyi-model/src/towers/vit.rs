@@ -1,12 +1,13 @@
 //! The image tower: CLIP's vision transformer and its projection.
 
-use super::stack::{LayerNames, Norm, Order, Scratch, Stack, dense_no_bias};
+use super::stack::{LayerNames, Norm, Order, Scratch, Stack};
 use super::{dense_specs, norm_specs};
 use crate::ModelError;
 use crate::config::VisionConfig;
 use crate::dense::{Dense, Epilogue};
 use crate::team::Team;
-use crate::weights::{TensorSpec, WeightFile};
+use crate::source::Source;
+use crate::weights::{Role, TensorSpec};
 
 /// Where the embedding's size is read from.
 pub(crate) const PROJECTION: &str = "visual_projection.weight";
@@ -16,9 +17,10 @@ pub(crate) fn tensors(config: &VisionConfig, dimension: usize) -> Vec<TensorSpec
     let (width, patch) = (config.layers.width, config.patch as usize);
     let mut specs = vec![
         TensorSpec::new("vision_model.embeddings.class_embedding", &[width]),
-        TensorSpec::new("vision_model.embeddings.patch_embedding.weight", &[width, 3, patch, patch]),
+        TensorSpec::new("vision_model.embeddings.patch_embedding.weight", &[width, 3, patch, patch])
+            .used_as(Role::Dense),
         TensorSpec::new("vision_model.embeddings.position_embedding.weight", &[config.patches() + 1, width]),
-        TensorSpec::new(PROJECTION, &[dimension, width]),
+        TensorSpec::new(PROJECTION, &[dimension, width]).used_as(Role::Dense),
     ];
     // The checkpoints' spelling.
     norm_specs(&mut specs, "vision_model.pre_layrnorm", width);
@@ -52,14 +54,14 @@ pub(crate) struct Vit {
 
 impl Vit {
     pub(crate) fn load(
-        weights: &WeightFile,
+        source: Source<'_>,
         config: &VisionConfig,
         dimension: usize,
     ) -> Result<Self, ModelError> {
         let (width, eps) = (config.layers.width, config.layers.eps);
         let embeddings = |name: &str| format!("vision_model.embeddings.{name}");
-        let mut positions = weights.vector(&embeddings("position_embedding.weight"))?;
-        for (value, class) in positions.iter_mut().zip(weights.vector(&embeddings("class_embedding"))?) {
+        let mut positions = source.vector(&embeddings("position_embedding.weight"))?;
+        for (value, class) in positions.iter_mut().zip(source.vector(&embeddings("class_embedding"))?) {
             *value += class;
         }
         let names = |index| {
@@ -79,12 +81,12 @@ impl Vit {
         Ok(Self {
             side: config.side as usize,
             patch: config.patch as usize,
-            patches: dense_no_bias(weights, &embeddings("patch_embedding"), config.patch_values(), width)?,
+            patches: source.dense(&embeddings("patch_embedding"), config.patch_values(), width, false)?,
             positions,
-            before: Norm::load(weights, "vision_model.pre_layrnorm", eps)?,
-            stack: Stack::load(weights, &config.layers, Order::Before, names)?,
-            after: Norm::load(weights, "vision_model.post_layernorm", eps)?,
-            projection: dense_no_bias(weights, "visual_projection", width, dimension)?,
+            before: Norm::load(source, "vision_model.pre_layrnorm", eps)?,
+            stack: Stack::load(source, &config.layers, Order::Before, names)?,
+            after: Norm::load(source, "vision_model.post_layernorm", eps)?,
+            projection: source.dense("visual_projection", width, dimension, false)?,
         })
     }
 

@@ -6,4 +6,5 @@ mod damage;
 mod golden;
 mod identity;
 mod kinds;
+mod quantised;
 mod support;

@@ -32,7 +32,6 @@ impl BlockSizes {
 /// The quantised weights of a dense layer, wherever they lie.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Blocks<'a> {
-    channels: usize,
     inputs: usize,
     values: &'a [i8],
     scales: &'a [f32],
@@ -44,8 +43,6 @@ pub(crate) struct Blocks<'a> {
 pub(super) struct Block<'a> {
     /// A line for each group of inputs.
     pub(super) lines: &'a [WeightLine],
-    /// What lies behind the block, to be asked for while this one is used.
-    pub(super) next: &'a [i8],
     pub(super) scales: &'a [f32; BLOCK],
     pub(super) sums: &'a [i32; BLOCK],
 }
@@ -63,17 +60,7 @@ impl<'a> Blocks<'a> {
         let sizes = BlockSizes::new(channels, inputs)?;
         let fits =
             values.len() == sizes.values && scales.len() == sizes.channels && sums.len() == sizes.channels;
-        fits.then_some(Self { channels, inputs, values, scales, sums })
-    }
-
-    /// Output channels, without filling.
-    pub(crate) fn channels(&self) -> usize {
-        self.channels
-    }
-
-    /// Inputs of a channel, without filling.
-    pub(crate) fn inputs(&self) -> usize {
-        self.inputs
+        fits.then_some(Self { inputs, values, scales, sums })
     }
 
     /// Weights as they lie.
@@ -99,10 +86,9 @@ impl<'a> Blocks<'a> {
     /// Block `index`; empty behind the last one.
     pub(super) fn block(&self, index: usize) -> Option<Block<'a>> {
         let bytes = self.groups() * BLOCK * GROUP;
-        let (lines, next) = self.values.get(index * bytes..)?.split_at_checked(bytes)?;
+        let lines = self.values.get(index * bytes..(index + 1) * bytes)?;
         Some(Block {
             lines: lines.as_chunks().0,
-            next,
             scales: self.scales.get(index * BLOCK..)?.first_chunk()?,
             sums: self.sums.get(index * BLOCK..)?.first_chunk()?,
         })
@@ -112,7 +98,6 @@ impl<'a> Blocks<'a> {
 /// Quantised weights in memory of their own.
 #[derive(Clone, Debug)]
 pub(crate) struct OwnedBlocks {
-    channels: usize,
     inputs: usize,
     values: Vec<i8>,
     scales: Vec<f32>,
@@ -131,41 +116,57 @@ impl OwnedBlocks {
         let mut scales = vec![0f32; sizes.channels];
         let mut sums = vec![0i32; sizes.channels];
         let block_bytes = inputs.div_ceil(GROUP) * BLOCK * GROUP;
+        let mut quantised = vec![0i8; inputs];
         let rows = weights.chunks_exact(inputs).enumerate();
         for ((channel, row), (scale, sum)) in rows.zip(scales.iter_mut().zip(&mut sums)) {
             *scale = scale_of(row);
-            let inverse = if *scale > 0.0 { 1.0 / *scale } else { 0.0 };
-            let block = values.chunks_exact_mut(block_bytes).nth(channel / BLOCK).unwrap_or_default();
+            quantise_row(row, *scale, &mut quantised);
+            *sum = quantised.iter().map(|w| i32::from(*w)).sum();
+            let block = values.get_mut(channel / BLOCK * block_bytes..).unwrap_or_default();
             let lane = channel % BLOCK * GROUP;
-            for (line, weights) in block.chunks_exact_mut(BLOCK * GROUP).zip(row.chunks(GROUP)) {
-                for (slot, weight) in line.iter_mut().skip(lane).zip(weights) {
-                    // Saturates, and makes zero of what is not a number.
-                    *slot = (weight * inverse).round_ties_even().clamp(-LARGEST, LARGEST) as i8;
-                    *sum += i32::from(*slot);
+            for (line, group) in block.chunks_exact_mut(BLOCK * GROUP).zip(quantised.chunks(GROUP)) {
+                for (slot, w) in line.iter_mut().skip(lane).zip(group) {
+                    *slot = *w;
                 }
             }
         }
-        Some(Self { channels, inputs, values, scales, sums })
+        Some(Self { inputs, values, scales, sums })
+    }
+
+    /// Keeps scales and sums alone, once the weights lie elsewhere.
+    pub(crate) fn forget_values(&mut self) {
+        self.values = Vec::new();
     }
 
     pub(crate) fn view(&self) -> Blocks<'_> {
-        let Self { channels, inputs, values, scales, sums } = self;
-        Blocks { channels: *channels, inputs: *inputs, values, scales, sums }
+        let Self { inputs, values, scales, sums } = self;
+        Blocks { inputs: *inputs, values, scales, sums }
     }
 }
 
 /// What one step of the row's weights is worth; not a number if one of them is not finite.
-fn scale_of(row: &[f32]) -> f32 {
-    let mut largest = 0f32;
+pub(crate) fn scale_of(row: &[f32]) -> f32 {
+    let (mut largest, mut exponents) = (0f32, 0u32);
     for weight in row {
-        if !weight.is_finite() {
-            return f32::NAN;
-        }
-        largest = largest.max(weight.abs());
+        let size = weight.abs();
+        largest = if size > largest { size } else { largest };
+        exponents = exponents.max(size.to_bits());
+    }
+    if exponents >= f32::INFINITY.to_bits() {
+        return f32::NAN;
     }
     let scale = largest / LARGEST;
     // Weights so small that their step is no normal number count as zeros: its inverse would be infinite.
     if scale.is_normal() { scale } else { 0.0 }
+}
+
+/// Writes the row's weights in steps of `scale`, which is [`scale_of`] it; zeros if that is zero or no number.
+pub(crate) fn quantise_row(row: &[f32], scale: f32, to: &mut [i8]) {
+    let inverse = if scale > 0.0 { 1.0 / scale } else { 0.0 };
+    for (weight, to) in row.iter().zip(to) {
+        // Saturates, and makes zero of what is no number.
+        *to = (weight * inverse).round_ties_even() as i8;
+    }
 }
 
 #[cfg(test)]

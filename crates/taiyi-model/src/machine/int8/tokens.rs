@@ -117,8 +117,8 @@ fn fill(x: &[Lanes], lines: &mut [TokenLine], steps: &mut Steps) {
     }
     let (mut inverses, mut offsets) = ([0f32; LANES], [0f32; LANES]);
     for lane in 0..LANES {
-        // By halves, so that the difference is no infinity.
-        let scale = 2.0 * (most[lane] / 2.0 - least[lane] / 2.0) / LARGEST;
+        // Divided first, so that the difference is no infinity.
+        let scale = most[lane] / LARGEST - least[lane] / LARGEST;
         let is_finite = exponents[lane] < f32::INFINITY.to_bits();
         if is_finite && scale.is_normal() {
             inverses[lane] = 1.0 / scale;
