@@ -18,6 +18,9 @@ use crate::towers::{bert, vit};
 use crate::weights::{TensorSpec, WeightFile};
 use crate::{ImageTower, ModelError, ModelPlace, TextTower, demo, tokenizer};
 
+/// Weights that take a moment to quantise.
+const MANY_WEIGHTS: usize = 1 << 25;
+
 /// How a tower runs.
 #[derive(Clone, Copy, Debug)]
 pub struct TowerOptions {
@@ -37,6 +40,7 @@ pub struct ModelFolder {
     precision: Precision,
     /// Where quantised weights are kept.
     cache_dir: Option<PathBuf>,
+    tell: fn(&str),
 }
 
 #[derive(Debug)]
@@ -92,7 +96,7 @@ impl ModelFolder {
             ));
         }
         let (dimension, precision) = (from_text.dimension, Precision::F32);
-        Ok(Self { files, place, dimension, text, image, precision, cache_dir: None })
+        Ok(Self { files, place, dimension, text, image, precision, cache_dir: None, tell: |_| {} })
     }
 
     /// The same model, computing in `precision`. In 8 bits, a tower's weights are quantised when it is first
@@ -101,6 +105,13 @@ impl ModelFolder {
     #[must_use]
     pub fn at(self, precision: Precision, cache_dir: Option<&Path>) -> Self {
         Self { precision, cache_dir: cache_dir.map(Path::to_owned), ..self }
+    }
+
+    /// Has `tell` called with a tower's name, `text` or `image`, before weights are quantised that are so many
+    /// that somebody will wonder.
+    #[must_use]
+    pub fn telling(self, tell: fn(&str)) -> Self {
+        Self { tell, ..self }
     }
 
     /// Where it lies.
@@ -168,7 +179,13 @@ impl ModelFolder {
         // The built-in model is small, and not there to be kept a second time.
         let cache_dir = self.cache_dir.as_deref().filter(|_| matches!(self.place, ModelPlace::Folder(_)));
         let id = self.id("", cache_dir)?;
-        QuantisedFile::open(weights, specs, &id.weights, tower, cache_dir).map(Some)
+        let tell = || {
+            let size = |spec: &TensorSpec| spec.shape.iter().fold(1usize, |size, side| size.saturating_mul(*side));
+            if specs.iter().map(size).fold(0, usize::saturating_add) > MANY_WEIGHTS {
+                (self.tell)(tower);
+            }
+        };
+        QuantisedFile::open(weights, specs, &id.weights, tower, cache_dir, tell).map(Some)
     }
 
     /// Every file that the identity depends on.

@@ -47,15 +47,19 @@ pub(crate) struct QuantisedFile {
 
 impl QuantisedFile {
     /// The tensors of `weights` that `specs` name: from the file in `cache_dir` if that is whole and of the model
-    /// `identity`, else quantised now, and kept there if possible.
+    /// `identity`, else quantised now, and kept there if possible. `tell` is called before that.
     pub(crate) fn open(
         weights: &WeightFile,
         specs: &[TensorSpec],
         identity: &str,
         tower: &str,
         cache_dir: Option<&Path>,
+        tell: impl Fn(),
     ) -> Result<Self, ModelError> {
-        let Some(cache_dir) = cache_dir else { return Self::in_memory(weights, specs, identity) };
+        let Some(cache_dir) = cache_dir else {
+            tell();
+            return Self::in_memory(weights, specs, identity);
+        };
         let path = file_in(cache_dir, identity, tower);
         match Self::read(&path, weights, specs, identity, cache_dir) {
             Ok(Some(file)) => return Ok(file),
@@ -64,6 +68,7 @@ impl QuantisedFile {
                 tracing::warn!("{} {problem}: it is made again from the model", path.display());
             }
         }
+        tell();
         let kept = keep(&path, |out| write(out, weights, specs, identity));
         let problem = match kept {
             Err(Failed::Model(error)) => return Err(error),

@@ -8,6 +8,7 @@ use taiyi_core::{ModelId, Precision};
 use taiyi_model::{DEFAULT_MODEL, DEMO_MODEL, ModelFolder, ModelPlace};
 use taiyi_store::{Snapshot, StoreError};
 
+use crate::logging;
 use crate::settings::Settings;
 
 /// A model folder and what it is.
@@ -92,7 +93,9 @@ fn open_place(
     place: &ModelPlace,
     precision: Precision,
 ) -> anyhow::Result<Model> {
-    let folder = ModelFolder::open_place(place)?.at(precision, Some(&settings.cache_dir));
+    let folder = ModelFolder::open_place(place)?
+        .at(precision, Some(&settings.cache_dir))
+        .telling(|tower| logging::tell(&format!("bringing the {tower} tower's weights to 8 bits, once …")));
     let id = folder.id(name, Some(&settings.cache_dir))?;
     Ok(Model { folder, id })
 }
