@@ -51,7 +51,7 @@ fn an_index_keeps_its_precision() {
     // What compares nothing with the index takes any.
     s.run(&["embed", "--text", "两只老虎", "--precision", "f32"]).succeeded();
 
-    assert_counts(&s.index(&["photos", "--rebuild", "--precision", "f32"]), &[("added", 5)]);
+    assert_counts(&s.index(&["photos", "--rebuild", "--precision", "f32"]), &[("updated", 5)]);
     assert_eq!(s.status()["model"]["precision"], "f32");
     s.run(&["query", "两只老虎", "--precision", "int8"]).refused(&["pass --precision f32"]);
     s.assert_sound();
