@@ -119,7 +119,8 @@ fn pieces(tokens: &Range<usize>) -> impl Iterator<Item = (usize, Range<usize>, u
 #[inline(always)]
 fn rows<A: Arch>(weights: &[f32], inputs: usize, x: &[Lanes], y: &mut [Lanes]) {
     match A::REGISTER_VALUES {
-        512 => tiles::<A, 12, 4>(weights, inputs, x, y),
+        // Of more rows, the compiler no longer keeps the sums in registers.
+        512 => tiles::<A, 6, 2>(weights, inputs, x, y),
         128 => tiles::<A, 6, 2>(weights, inputs, x, y),
         _ => tiles::<A, 2, 1>(weights, inputs, x, y),
     }
