@@ -79,7 +79,8 @@ fn a_damaged_cache_is_mended_with_a_warning() {
     let s = Sandbox::new();
     let embed = || s.run(&["embed", "--text", "两只老虎", "--precision", "int8"]);
     let first = embed().succeeded().quietly().json();
-    let kept = || files_below(&s.at("home/cache")).into_iter().find(|path| path.parent().unwrap().ends_with("int8"));
+    let kept =
+        || files_below(&s.at("home/cache")).into_iter().find(|path| path.parent().unwrap().ends_with("int8"));
     let file = kept().unwrap();
     let bytes = fs::read(&file).unwrap();
     fs::write(&file, &bytes[..bytes.len() - 9]).unwrap();

@@ -17,6 +17,6 @@ pub use embedding::{Embedding, EmbeddingError, UNIT_TOLERANCE};
 pub use encoder::{EncodeError, ImageEncoder, PreparedImage, TextEncoder};
 pub use image::{ImageSizeError, RgbImage};
 pub use model_id::ModelId;
-pub use precision::Precision;
 pub use photo::{GpsPosition, ImageFormat, Orientation, PhotoMetadata};
+pub use precision::Precision;
 pub use score::Score;

@@ -44,7 +44,9 @@ mod tests {
 
     #[test]
     fn names_lead_back() {
-        assert!(Precision::ALL.iter().all(|precision| Precision::from_name(precision.name()) == Some(*precision)));
+        assert!(
+            Precision::ALL.iter().all(|precision| Precision::from_name(precision.name()) == Some(*precision))
+        );
         assert_eq!(Precision::from_name("int4"), None);
         assert_eq!(Precision::default(), Precision::F32);
     }

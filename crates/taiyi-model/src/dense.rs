@@ -102,8 +102,7 @@ impl Dense {
                 f32::product(level, weights, self.inputs, bias, &x.panels, x.tokens, add, y);
             }
             Weights::Int8(int8_level, weights) => {
-                let finish =
-                    int8::Finish { bias: self.bias.as_deref(), add: epilogue == Epilogue::Add };
+                let finish = int8::Finish { bias: self.bias.as_deref(), add: epilogue == Epilogue::Add };
                 let done = |y: &mut [Lanes]| {
                     if let Epilogue::Activate(activation) = epilogue {
                         f32::activate(level, activation, y);
@@ -162,7 +161,7 @@ pub(crate) fn apply<const N: usize>(
 
 /// Brings `x` to 8 bits, the panels split over the team.
 fn quantise(team: &Team, level: int8::Level, x: &Panels, to: &mut QuantisedTokens) {
-    let mut pairs = to.reset(x.panels().len(), x.features()).zip(x.panels());
+    let mut pairs = to.reset(x.tokens(), x.features()).zip(x.panels());
     let share = x.panels().len().div_ceil(team.threads()).max(1);
     let shares = std::iter::from_fn(|| {
         let share: Vec<_> = pairs.by_ref().take(share).collect();

@@ -180,7 +180,8 @@ impl ModelFolder {
         let cache_dir = self.cache_dir.as_deref().filter(|_| matches!(self.place, ModelPlace::Folder(_)));
         let id = self.id("", cache_dir)?;
         let tell = || {
-            let size = |spec: &TensorSpec| spec.shape.iter().fold(1usize, |size, side| size.saturating_mul(*side));
+            let size =
+                |spec: &TensorSpec| spec.shape.iter().fold(1usize, |size, side| size.saturating_mul(*side));
             if specs.iter().map(size).fold(0, usize::saturating_add) > MANY_WEIGHTS {
                 (self.tell)(tower);
             }

@@ -112,7 +112,8 @@ impl QuantisedFile {
         let file = Self::parse(map, weights, specs, identity)?;
         let expected = file.checksum().unwrap_or_default().to_owned();
         // Every byte is read when the file is new or has changed, and never again.
-        let sum = || Ok(blake3::hash(file.map.bytes().get(file.data_start..).unwrap_or_default()).to_string());
+        let sum =
+            || Ok(blake3::hash(file.map.bytes().get(file.data_start..).unwrap_or_default()).to_string());
         match identity::remembered(Some(cache_dir), &[path], sum) {
             Ok(actual) if actual == expected => Ok(Some(file)),
             _ => Err("is damaged".to_owned()),
@@ -306,8 +307,9 @@ enum Part<'a> {
 fn entries(specs: &[TensorSpec]) -> Option<Vec<Entry<'_>>> {
     let (mut blocks, mut numbers, mut tables) = (Vec::new(), Vec::new(), Vec::new());
     for spec in specs {
-        let entry =
-            |suffix: &str, dtype, shape, part| Entry::new(format!("{}{suffix}", spec.name), dtype, shape, part);
+        let entry = |suffix: &str, dtype, shape, part| {
+            Entry::new(format!("{}{suffix}", spec.name), dtype, shape, part)
+        };
         let (first, rest) = spec.shape.split_first()?;
         let inputs = rest.iter().try_fold(1usize, |size, side| size.checked_mul(*side))?;
         match spec.role {
@@ -423,8 +425,7 @@ fn header(entries: &[Entry<'_>], identity: &str, sum: &blake3::Hash) -> Vec<u8> 
     let mut begin = 0;
     for entry in entries {
         let end = begin + entry.bytes;
-        let info =
-            TensorInfo { dtype: entry.dtype, shape: entry.shape.clone(), data_offsets: (begin, end) };
+        let info = TensorInfo { dtype: entry.dtype, shape: entry.shape.clone(), data_offsets: (begin, end) };
         tensors.insert(entry.name.clone(), json!(info));
         begin = end;
     }

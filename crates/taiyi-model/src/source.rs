@@ -62,9 +62,7 @@ impl Source<'_> {
         let name = format!("{name}.weight");
         Ok(match self {
             Self::Plain(weights) => Dense::f32(inputs, outputs, weights.values(&name)?, bias),
-            Self::Quantised(file) => {
-                Dense::int8(inputs, outputs, file.dense(&name, inputs, outputs)?, bias)
-            }
+            Self::Quantised(file) => Dense::int8(inputs, outputs, file.dense(&name, inputs, outputs)?, bias),
         })
     }
 }

@@ -7,8 +7,8 @@ use taiyi_core::{Embedding, EncodeError, TextEncoder};
 
 use crate::config::TextConfig;
 use crate::files::Files;
-use crate::tokenizer::Tokenizer;
 use crate::source::Source;
+use crate::tokenizer::Tokenizer;
 use crate::towers::bert::{Bert, Layout, Padding};
 use crate::workers::Workers;
 use crate::{ModelError, TowerOptions, embeddings};

@@ -106,12 +106,7 @@ enum Head {
 }
 
 impl Head {
-    fn load(
-        source: Source<'_>,
-        layout: Layout,
-        width: usize,
-        dimension: usize,
-    ) -> Result<Self, ModelError> {
+    fn load(source: Source<'_>, layout: Layout, width: usize, dimension: usize) -> Result<Self, ModelError> {
         let pooler = || source.dense(&layout.name("pooler.dense"), width, width, true);
         Ok(match layout.feature {
             TextFeature::Classifier => Self::Classifier {

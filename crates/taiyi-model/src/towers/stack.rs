@@ -7,8 +7,8 @@ use crate::config::{Activation, Layers};
 use crate::dense::{Dense, DenseScratch, Epilogue, apply};
 use crate::machine::f32::{Attention, AttentionScratch, layer_norm};
 use crate::machine::{Lanes, Panels, Part};
-use crate::team::Team;
 use crate::source::Source;
+use crate::team::Team;
 
 /// Where a layer's LayerNorms stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,8 +5,8 @@ use super::{dense_specs, norm_specs};
 use crate::ModelError;
 use crate::config::VisionConfig;
 use crate::dense::{Dense, Epilogue};
-use crate::team::Team;
 use crate::source::Source;
+use crate::team::Team;
 use crate::weights::{Role, TensorSpec};
 
 /// Where the embedding's size is read from.

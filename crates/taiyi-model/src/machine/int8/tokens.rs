@@ -13,6 +13,7 @@ const ROUNDER: f32 = 12_582_912.0;
 /// zeros. What is in the lanes beyond the last token stays there and touches no other.
 #[derive(Debug, Default)]
 pub(crate) struct QuantisedTokens {
+    tokens: usize,
     groups: usize,
     lines: Vec<TokenLine>,
     steps: Vec<Steps>,
@@ -33,6 +34,8 @@ pub(super) struct Panel<'a> {
     /// A line for each group of inputs.
     pub(super) lines: &'a [TokenLine],
     pub(super) steps: &'a Steps,
+    /// Whether none of the lanes beyond the first half counts.
+    pub(super) is_half: bool,
 }
 
 /// Room for one panel of [`QuantisedTokens`].
@@ -42,9 +45,15 @@ pub(crate) struct PanelRoom<'a> {
 }
 
 impl QuantisedTokens {
-    /// Makes room for `panels` of `inputs`, and gives it out panel by panel, so that several threads can
+    /// Makes room for the panels of `tokens` of `inputs`, and gives it out panel by panel, so that several threads can
     /// [`fill`](PanelRoom::fill) it. Memory is kept for the next time.
-    pub(crate) fn reset(&mut self, panels: usize, inputs: usize) -> impl ExactSizeIterator<Item = PanelRoom<'_>> {
+    pub(crate) fn reset(
+        &mut self,
+        tokens: usize,
+        inputs: usize,
+    ) -> impl ExactSizeIterator<Item = PanelRoom<'_>> {
+        let panels = tokens.div_ceil(LANES);
+        self.tokens = tokens;
         self.groups = inputs.div_ceil(GROUP);
         self.lines.resize(panels * self.groups, TokenLine::default());
         self.steps.resize(panels, NONE);
@@ -65,7 +74,8 @@ impl QuantisedTokens {
 
     pub(super) fn panel(&self, index: usize) -> Option<Panel<'_>> {
         let lines = self.lines.get(index * self.groups..(index + 1) * self.groups)?;
-        Some(Panel { lines, steps: self.steps.get(index)? })
+        let is_half = self.tokens.saturating_sub(index * LANES) <= LANES / 2;
+        Some(Panel { lines, steps: self.steps.get(index)?, is_half })
     }
 }
 
@@ -161,8 +171,8 @@ mod tests {
     fn quantised(x: &[Vec<Lanes>], level: Level) -> QuantisedTokens {
         let mut tokens = QuantisedTokens::default();
         // What was here before must not matter.
-        tokens.reset(2, 9).for_each(|room| room.fill(level, &[Lanes([7.0; LANES]); 9]));
-        tokens.reset(x.len(), x[0].len()).zip(x).for_each(|(room, x)| room.fill(level, x));
+        tokens.reset(2 * LANES, 9).for_each(|room| room.fill(level, &[Lanes([7.0; LANES]); 9]));
+        tokens.reset(x.len() * LANES, x[0].len()).zip(x).for_each(|(room, x)| room.fill(level, x));
         tokens
     }
 
@@ -195,7 +205,10 @@ mod tests {
                         for (input, x) in x.iter().enumerate() {
                             let error = (back(&tokens, panel, lane, input) - x.0[lane]).abs();
                             // Half a step for the number, half a one for the zero at the ends.
-                            assert!(error <= a.steps.scales[lane] * 1.001, "{level:?} {lane} {input}: {error}");
+                            assert!(
+                                error <= a.steps.scales[lane] * 1.001,
+                                "{level:?} {lane} {input}: {error}"
+                            );
                         }
                     }
                 }
@@ -213,8 +226,9 @@ mod tests {
             [1.0, f32::NEG_INFINITY],
             [5.0, 5.0],
         ];
-        let x: Vec<Lanes> =
-            (0..2).map(|i| Lanes(std::array::from_fn(|lane| of_lanes.get(lane).map_or(0.0, |x| x[i])))).collect();
+        let x: Vec<Lanes> = (0..2)
+            .map(|i| Lanes(std::array::from_fn(|lane| of_lanes.get(lane).map_or(0.0, |x| x[i]))))
+            .collect();
         for level in Level::available() {
             let tokens = quantised(&[x.clone()], level);
             let steps = tokens.panel(0).unwrap().steps;

@@ -4,7 +4,8 @@
 
 use std::arch::x86_64::*;
 
-use super::super::LANES;
+use super::super::{LANES, Lanes};
+use super::product::Store;
 use super::{BLOCK, GROUP, MAX_PANELS, Sums, TokenLine, WeightLine};
 
 /// Lines that the weights are asked for ahead of their use. Processors look ahead too, but stop at the end of
@@ -28,6 +29,32 @@ pub(super) unsafe fn avx512_vnni(w: &[WeightLine], x: &[&[TokenLine]], sums: &mu
             avx512_part::<3, 8, 8>(w, [a, b, c], sums);
         }
         _ => debug_assert!(x.is_empty(), "at most {MAX_PANELS} panels"),
+    }
+}
+
+/// Sums of the first half of one panel's tokens, in half the time; those of the others are zero.
+///
+/// # Safety
+/// As [`avx512_vnni`].
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+pub(super) unsafe fn avx512_vnni_half(w: &[WeightLine], x: &[TokenLine], sums: &mut [[i32; LANES]; BLOCK]) {
+    let mut acc = [_mm256_setzero_si256(); BLOCK];
+    for (w, x) in w.iter().zip(x) {
+        // SAFETY: a line has 64 bytes; a prefetch may point anywhere.
+        unsafe {
+            let w = w.as_ptr();
+            _mm_prefetch::<_MM_HINT_T0>(w.wrapping_add(AHEAD * BLOCK * GROUP));
+            let x = _mm256_load_si256(x.0.as_ptr().cast());
+            for (channel, acc) in acc.iter_mut().enumerate() {
+                let w = w.add(channel * GROUP).cast::<i32>().read_unaligned();
+                *acc = _mm256_dpbusd_epi32(*acc, x, _mm256_set1_epi32(w));
+            }
+        }
+    }
+    for (acc, sums) in acc.iter().zip(sums) {
+        *sums = [0; LANES];
+        // SAFETY: eight numbers of 32 bits.
+        unsafe { _mm256_storeu_si256(sums.as_mut_ptr().cast(), *acc) };
     }
 }
 
@@ -67,6 +94,32 @@ fn avx512_part<const PANELS: usize, const CHANNELS: usize, const FIRST: usize>(
             let sums = &mut sums[FIRST + channel];
             // SAFETY: 16 numbers of 32 bits.
             unsafe { _mm512_storeu_si512(sums.as_mut_ptr().cast(), *acc) };
+        }
+    }
+}
+
+/// From sums to numbers, as in plain Rust; there, the compiler makes gathers and scatters of it.
+///
+/// # Safety
+/// As [`avx512_vnni`].
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+pub(super) unsafe fn avx512_store(store: &Store<'_>, y: &mut [Lanes]) {
+    let of_channels = store.w_scales.iter().zip(store.w_sums).zip(store.biases);
+    // SAFETY: all are arrays of 16 numbers of 32 bits.
+    unsafe {
+        let x_scales = _mm512_loadu_ps(store.steps.scales.as_ptr());
+        let zeros = _mm512_loadu_si512(store.steps.zeros.as_ptr().cast());
+        for ((sums, y), ((scale, w_sum), bias)) in store.sums.iter().zip(y).zip(of_channels) {
+            let sums = _mm512_loadu_si512(sums.as_ptr().cast());
+            let sums = _mm512_sub_epi32(sums, _mm512_mullo_epi32(zeros, _mm512_set1_epi32(*w_sum)));
+            let scales = _mm512_mul_ps(_mm512_set1_ps(*scale), x_scales);
+            let mut value =
+                _mm512_add_ps(_mm512_mul_ps(_mm512_cvtepi32_ps(sums), scales), _mm512_set1_ps(*bias));
+            let y = y.0.as_mut_ptr();
+            if store.add {
+                value = _mm512_add_ps(_mm512_loadu_ps(y), value);
+            }
+            _mm512_storeu_ps(y, value);
         }
     }
 }
