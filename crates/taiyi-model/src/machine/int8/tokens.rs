@@ -230,7 +230,7 @@ mod tests {
             .map(|i| Lanes(std::array::from_fn(|lane| of_lanes.get(lane).map_or(0.0, |x| x[i]))))
             .collect();
         for level in Level::available() {
-            let tokens = quantised(&[x.clone()], level);
+            let tokens = quantised(std::slice::from_ref(&x), level);
             let steps = tokens.panel(0).unwrap().steps;
             assert_eq!((steps.scales[0], steps.scales[1], steps.zeros[0]), (0.0, 0.0, 0));
             assert!(steps.scales[2].is_finite() && (back(&tokens, 0, 2, 0) / f32::MAX - 1.0).abs() < 0.01);
