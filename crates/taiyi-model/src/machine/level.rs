@@ -1,5 +1,10 @@
 //! Which vector instructions the processor has, and running code that is compiled for them.
 
+use super::LANES;
+use super::vector::{PLAIN_IS_FUSED, Plain, Vector};
+#[cfg(target_arch = "x86_64")]
+use super::vector::{Pair, Ymm, Zmm};
+
 /// A set of vector instructions that this processor was asked for and has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Level(Kind);
@@ -13,20 +18,26 @@ enum Kind {
     Avx512,
 }
 
-/// What the compiler may use where a [`Job`] is compiled.
+/// What code may use where a [`Job`] is compiled.
 pub(super) trait Arch {
     /// Whether a product and a sum are one instruction, rounded once. All such levels give the same bits.
     const FUSED: bool;
     /// Values that all vector registers hold together.
     const REGISTER_VALUES: usize;
+    /// One feature of a panel's tokens.
+    type Whole: Vector;
+    /// One feature of the first half of a panel's tokens.
+    type Half: Vector;
 }
 
 /// Whatever every processor of the architecture has: SSE2, NEON, or nothing.
 struct Baseline;
 
 impl Arch for Baseline {
-    const FUSED: bool = cfg!(target_arch = "aarch64");
+    const FUSED: bool = PLAIN_IS_FUSED;
     const REGISTER_VALUES: usize = if cfg!(target_arch = "aarch64") { 32 * 4 } else { 16 * 4 };
+    type Whole = Plain<LANES>;
+    type Half = Plain<{ LANES / 2 }>;
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -36,6 +47,8 @@ struct Avx2;
 impl Arch for Avx2 {
     const FUSED: bool = true;
     const REGISTER_VALUES: usize = 16 * 8;
+    type Whole = Pair;
+    type Half = Ymm;
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -45,6 +58,8 @@ struct Avx512;
 impl Arch for Avx512 {
     const FUSED: bool = true;
     const REGISTER_VALUES: usize = 32 * 16;
+    type Whole = Zmm;
+    type Half = Ymm;
 }
 
 /// Code that is compiled once for every level. `run` must be `#[inline(always)]`, and so must all that it calls

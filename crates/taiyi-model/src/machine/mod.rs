@@ -12,6 +12,7 @@ pub(crate) mod int8;
 mod lanes;
 mod level;
 pub(crate) mod mmap;
+mod vector;
 
 pub(crate) use lanes::{LANES, Lanes, Panels, Part};
 pub(crate) use level::Level;

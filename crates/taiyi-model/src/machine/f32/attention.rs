@@ -3,9 +3,9 @@
 use std::ops::Range;
 
 use super::functions::exp;
-use super::multiply_add;
-use super::product::tile;
+use super::product::{Steps, tile};
 use crate::machine::level::{Arch, Job};
+use crate::machine::vector::Vector;
 use crate::machine::{LANES, Lanes, Level};
 
 /// One head in one sequence. Panels are those of all sequences; slices are the head's features in each.
@@ -25,7 +25,7 @@ pub(crate) struct Attention<'a> {
 /// Buffers for one head, used again for the next.
 #[derive(Default)]
 pub(crate) struct AttentionScratch {
-    /// `[asked, head]`
+    /// `[head, asked]`
     keys: Vec<f32>,
     /// `[head, asked]`
     values: Vec<f32>,
@@ -69,35 +69,31 @@ impl Job for AttentionJob<'_, '_> {
         scratch.queries.resize(head, Lanes::ZERO);
         scratch.scores.resize(count, Lanes::ZERO);
         for (panel, lanes, at) in pieces(asked) {
-            for feature in 0..head {
-                let from = &keys[panel][feature].0[lanes.clone()];
-                for (index, value) in from.iter().enumerate() {
-                    scratch.keys[(at + index) * head + feature] = *value;
+            for (from, to) in [(keys, &mut scratch.keys), (values, &mut scratch.values)] {
+                for (from, to) in from[panel].iter().zip(to.chunks_exact_mut(count)) {
+                    to[at..at + lanes.len()].copy_from_slice(&from.0[lanes.clone()]);
                 }
-                let from = &values[panel][feature].0[lanes.clone()];
-                scratch.values[feature * count + at..][..from.len()].copy_from_slice(from);
             }
         }
-        let scale = 1.0 / (head as f32).sqrt();
+        let scale = Lanes([1.0 / (head as f32).sqrt(); LANES]);
         for start in asking.clone().step_by(LANES) {
             let block = start..asking.end.min(start + LANES);
             for (panel, lanes, at) in pieces(&block) {
-                for feature in 0..head {
-                    let from = &queries[panel][feature].0[lanes.clone()];
-                    for (to, value) in scratch.queries[feature].0[at..].iter_mut().zip(from) {
-                        *to = value * scale;
-                    }
+                for (from, to) in queries[panel].iter().zip(&mut scratch.queries) {
+                    to.0[at..at + lanes.len()].copy_from_slice(&from.0[lanes.clone()]);
                 }
             }
-            rows::<A>(&scratch.keys, head, &scratch.queries, &mut scratch.scores);
-            let sums = softmax::<A>(&mut scratch.scores);
-            rows::<A>(&scratch.values, count, &scratch.scores, &mut scratch.queries);
+            let steps = Steps { row: 1, input: count };
+            rows::<A>(&scratch.keys, steps, &scratch.queries, &scale, &mut scratch.scores);
+            let mut shares = softmax::<A>(&mut scratch.scores);
+            for share in &mut shares.0 {
+                *share = 1.0 / *share;
+            }
+            let steps = Steps { row: count, input: 1 };
+            rows::<A>(&scratch.values, steps, &scratch.scores, &shares, &mut scratch.queries);
             for (panel, lanes, at) in pieces(&block) {
-                for feature in 0..head {
-                    let to = &mut mixed[panel][feature].0[lanes.clone()];
-                    for (index, to) in to.iter_mut().enumerate() {
-                        *to = scratch.queries[feature].0[at + index] / sums[at + index];
-                    }
+                for (from, to) in scratch.queries.iter().zip(mixed[panel].iter_mut()) {
+                    to.0[lanes.clone()].copy_from_slice(&from.0[at..at + lanes.len()]);
                 }
             }
         }
@@ -115,35 +111,35 @@ fn pieces(tokens: &Range<usize>) -> impl Iterator<Item = (usize, Range<usize>, u
     })
 }
 
-/// `y = W·x` for one panel.
+/// `y = W·x` for one panel, times a factor in each lane.
 #[inline(always)]
-fn rows<A: Arch>(weights: &[f32], inputs: usize, x: &[Lanes], y: &mut [Lanes]) {
+fn rows<A: Arch>(weights: &[f32], steps: Steps, x: &[Lanes], factors: &Lanes, y: &mut [Lanes]) {
     match A::REGISTER_VALUES {
-        // Of more rows, the compiler no longer keeps the sums in registers.
-        512 => tiles::<A, 6, 2>(weights, inputs, x, y),
-        128 => tiles::<A, 6, 2>(weights, inputs, x, y),
-        _ => tiles::<A, 2, 1>(weights, inputs, x, y),
+        512 => tiles::<A, 12, 4>(weights, steps, x, factors, y),
+        128 => tiles::<A, 6, 2>(weights, steps, x, factors, y),
+        _ => tiles::<A, 2, 1>(weights, steps, x, factors, y),
     }
 }
 
 #[inline(always)]
 fn tiles<A: Arch, const R: usize, const S: usize>(
     weights: &[f32],
-    inputs: usize,
+    steps: Steps,
     x: &[Lanes],
+    factors: &Lanes,
     y: &mut [Lanes],
 ) {
     let mut row = 0;
     while row < y.len() {
         let left = y.len() - row;
         if left >= R {
-            tile_into::<A, R>(weights, inputs, x, y, row);
+            tile_into::<A, R>(weights, steps, x, factors, y, row);
             row += R;
         } else if left >= S {
-            tile_into::<A, S>(weights, inputs, x, y, row);
+            tile_into::<A, S>(weights, steps, x, factors, y, row);
             row += S;
         } else {
-            tile_into::<A, 1>(weights, inputs, x, y, row);
+            tile_into::<A, 1>(weights, steps, x, factors, y, row);
             row += 1;
         }
     }
@@ -152,32 +148,34 @@ fn tiles<A: Arch, const R: usize, const S: usize>(
 #[inline(always)]
 fn tile_into<A: Arch, const R: usize>(
     weights: &[f32],
-    inputs: usize,
+    steps: Steps,
     x: &[Lanes],
+    factors: &Lanes,
     y: &mut [Lanes],
     row: usize,
 ) {
-    let sums = tile::<A, R, 1, LANES>(&weights[row * inputs..(row + R) * inputs], inputs, [x]);
+    let factors = A::Whole::load(factors);
+    let sums = tile::<A::Whole, R, 1>(&weights[row * steps.row..], steps, [x]);
     for (y, [sum]) in y[row..].iter_mut().zip(sums) {
-        y.0 = sum;
+        sum.multiply(factors).store(y);
     }
 }
 
 /// `e^(x − greatest)` in each lane, in place, and their sums.
 #[inline(always)]
-fn softmax<A: Arch>(rows: &mut [Lanes]) -> [f32; LANES] {
+fn softmax<A: Arch>(rows: &mut [Lanes]) -> Lanes {
     let mut greatest = [f32::NEG_INFINITY; LANES];
     for row in rows.iter() {
         for l in 0..LANES {
             greatest[l] = if row.0[l] > greatest[l] { row.0[l] } else { greatest[l] };
         }
     }
-    let mut sums = [0.0; LANES];
+    let mut sums = Lanes::ZERO;
     for row in rows {
         for l in 0..LANES {
             row.0[l] = exp::<A>(row.0[l] - greatest[l]);
-            sums[l] = multiply_add::<A>(row.0[l], 1.0, sums[l]);
         }
+        A::Whole::load(&sums).add(A::Whole::load(row)).store(&mut sums);
     }
     sums
 }

@@ -1,7 +1,7 @@
 //! A weight matrix times panels of tokens.
 
-use super::multiply_add;
 use crate::machine::level::{Arch, Job};
+use crate::machine::vector::Vector;
 use crate::machine::{LANES, Lanes, Level};
 
 /// Bytes of panels that are run over all weights before the next panels are: they stay in the second-level
@@ -93,64 +93,73 @@ impl Product<'_, '_> {
         halved: usize,
     ) {
         let weights = &self.weights[row * self.inputs..(row + R) * self.inputs];
+        let steps = Steps { row: self.inputs, input: 1 };
         let whole = end.min(halved);
         let mut panel = start;
         while panel + V <= whole {
             let x: [&[Lanes]; V] = std::array::from_fn(|v| self.x[panel + v]);
-            let sums = tile::<A, R, V, LANES>(weights, self.inputs, x);
+            let sums = tile::<A::Whole, R, V>(weights, steps, x);
             self.store(sums, row, panel);
             panel += V;
         }
         while panel < whole {
-            let sums = tile::<A, R, 1, LANES>(weights, self.inputs, [self.x[panel]]);
+            let sums = tile::<A::Whole, R, 1>(weights, steps, [self.x[panel]]);
             self.store(sums, row, panel);
             panel += 1;
         }
         while panel < end {
-            let sums = tile::<A, R, 1, { LANES / 2 }>(weights, self.inputs, [self.x[panel]]);
+            let sums = tile::<A::Half, R, 1>(weights, steps, [self.x[panel]]);
             self.store(sums, row, panel);
             panel += 1;
         }
     }
 
     #[inline(always)]
-    fn store<const R: usize, const V: usize, const W: usize>(
+    fn store<T: Vector, const R: usize, const V: usize>(
         &mut self,
-        sums: [[[f32; W]; V]; R],
+        sums: [[T; V]; R],
         row: usize,
         panel: usize,
     ) {
         for r in 0..R {
-            let bias = self.bias.map_or(0.0, |bias| bias[row + r]);
+            let bias = T::splat(self.bias.map_or(0.0, |bias| bias[row + r]));
             for v in 0..V {
-                let y = &mut self.y[panel + v][row + r].0;
-                for l in 0..W {
-                    let sum = sums[r][v][l] + bias;
-                    y[l] = if self.add { y[l] + sum } else { sum };
-                }
+                let y = &mut self.y[panel + v][row + r];
+                let sum = sums[r][v].add(bias);
+                let sum = if self.add { T::load(y).add(sum) } else { sum };
+                sum.store(y);
             }
         }
     }
 }
 
-/// `R` rows of `weights` times the first `W` lanes of `V` panels.
+/// Where a tile's weights lie: weight `(row, input)` at `row·row_step + input·input_step`.
+#[derive(Clone, Copy)]
+pub(super) struct Steps {
+    pub(super) row: usize,
+    pub(super) input: usize,
+}
+
+/// `R` rows of `weights` times `V` panels.
 #[inline(always)]
-pub(super) fn tile<A: Arch, const R: usize, const V: usize, const W: usize>(
+pub(super) fn tile<T: Vector, const R: usize, const V: usize>(
     weights: &[f32],
-    inputs: usize,
+    steps: Steps,
     x: [&[Lanes]; V],
-) -> [[[f32; W]; V]; R] {
-    assert!(weights.len() == R * inputs && x.iter().all(|x| x.len() == inputs));
-    let mut sums = [[[0.0; W]; V]; R];
+) -> [[T; V]; R] {
+    let inputs = x[0].len();
+    assert!(x.iter().all(|x| x.len() == inputs));
+    assert!(inputs == 0 || weights.len() > (R - 1) * steps.row + (inputs - 1) * steps.input);
+    let mut sums = [[T::splat(0.0); V]; R];
     for input in 0..inputs {
+        let x: [T; V] = std::array::from_fn(|v| T::load(&x[v][input]));
         for r in 0..R {
-            // SAFETY: `r < R` and `input < inputs`, and there are `R * inputs` weights: asserted above. The check
-            // would cost as much as the sums.
-            let weight = unsafe { *weights.get_unchecked(r * inputs + input) };
+            // SAFETY: as `r < R` and `input < inputs`, this is within `weights`: asserted above. The check would
+            // cost as much as the sums.
+            let weight = unsafe { *weights.get_unchecked(r * steps.row + input * steps.input) };
+            let weight = T::splat(weight);
             for v in 0..V {
-                for l in 0..W {
-                    sums[r][v][l] = multiply_add::<A>(weight, x[v][input].0[l], sums[r][v][l]);
-                }
+                sums[r][v] = weight.multiply_add(x[v], sums[r][v]);
             }
         }
     }

@@ -1,9 +1,9 @@
 //! What is done to the rows of a panel between products: LayerNorm and the non-linearities.
 
 use super::functions::{gelu, gelu_tanh, quick_gelu};
-use super::multiply_add;
 use crate::config::Activation;
 use crate::machine::level::{Arch, Job};
+use crate::machine::vector::Vector;
 use crate::machine::{LANES, Lanes, Level};
 
 /// Applies the non-linearity to every value.
@@ -82,76 +82,74 @@ impl Job for LayerNorm<'_> {
     #[inline(always)]
     fn run<A: Arch>(self) {
         let count = self.x.len() as f32;
-        let mut mean = sum_of(self.x, |x| x);
-        for mean in &mut mean {
-            *mean /= count;
+        let mut less_mean = sum::<A::Whole>(self.x);
+        for value in &mut less_mean.0 {
+            *value = -*value / count;
         }
-        let mut scale = sum_of_squares::<A>(self.x, &mean);
-        for scale in &mut scale {
-            *scale = 1.0 / (*scale / count + self.eps).sqrt();
+        let less_mean = A::Whole::load(&less_mean);
+        let mut scale = sum_of_squares(self.x, less_mean);
+        for value in &mut scale.0 {
+            *value = 1.0 / (*value / count + self.eps).sqrt();
         }
+        let scale = A::Whole::load(&scale);
         match self.y {
             Some(y) => {
-                for (index, (x, y)) in self.x.iter().zip(y).enumerate() {
-                    let (gain, bias) = (self.gain[index], self.bias[index]);
-                    for l in 0..LANES {
-                        y.0[l] = multiply_add::<A>((x.0[l] - mean[l]) * scale[l], gain, bias);
-                    }
+                for ((x, y), (gain, bias)) in self.x.iter().zip(y).zip(self.gain.iter().zip(self.bias)) {
+                    normed(A::Whole::load(x), less_mean, scale, *gain, *bias).store(y);
                 }
             }
             None => {
-                for (index, x) in self.x.iter_mut().enumerate() {
-                    let (gain, bias) = (self.gain[index], self.bias[index]);
-                    for l in 0..LANES {
-                        x.0[l] = multiply_add::<A>((x.0[l] - mean[l]) * scale[l], gain, bias);
-                    }
+                for (x, (gain, bias)) in self.x.iter_mut().zip(self.gain.iter().zip(self.bias)) {
+                    normed(A::Whole::load(x), less_mean, scale, *gain, *bias).store(x);
                 }
             }
         }
     }
 }
 
+// No closures here: one that is not inlined would be compiled for the baseline.
+
 #[inline(always)]
-fn sum_of(rows: &[Lanes], value: impl Fn(f32) -> f32) -> [f32; LANES] {
-    let mut sums = [[0.0; LANES]; CHAINS];
+fn normed<T: Vector>(x: T, less_mean: T, scale: T, gain: f32, bias: f32) -> T {
+    x.add(less_mean).multiply(scale).multiply_add(T::splat(gain), T::splat(bias))
+}
+
+#[inline(always)]
+fn sum<T: Vector>(rows: &[Lanes]) -> Lanes {
+    let mut sums = [T::splat(0.0); CHAINS];
     let (chunks, rest) = rows.as_chunks::<CHAINS>();
     for chunk in chunks {
         for c in 0..CHAINS {
-            for l in 0..LANES {
-                sums[c][l] += value(chunk[c].0[l]);
-            }
+            sums[c] = sums[c].add(T::load(&chunk[c]));
         }
     }
     for row in rest {
-        for l in 0..LANES {
-            sums[0][l] += value(row.0[l]);
+        sums[0] = sums[0].add(T::load(row));
+    }
+    join(sums)
+}
+
+/// Of what rows are off the mean.
+#[inline(always)]
+fn sum_of_squares<T: Vector>(rows: &[Lanes], less_mean: T) -> Lanes {
+    let mut sums = [T::splat(0.0); CHAINS];
+    let (chunks, rest) = rows.as_chunks::<CHAINS>();
+    for chunk in chunks {
+        for c in 0..CHAINS {
+            let off = T::load(&chunk[c]).add(less_mean);
+            sums[c] = off.multiply_add(off, sums[c]);
         }
+    }
+    for row in rest {
+        let off = T::load(row).add(less_mean);
+        sums[0] = off.multiply_add(off, sums[0]);
     }
     join(sums)
 }
 
 #[inline(always)]
-fn sum_of_squares<A: Arch>(rows: &[Lanes], mean: &[f32; LANES]) -> [f32; LANES] {
-    let mut sums = [[0.0; LANES]; CHAINS];
-    let (chunks, rest) = rows.as_chunks::<CHAINS>();
-    for chunk in chunks {
-        for c in 0..CHAINS {
-            for l in 0..LANES {
-                let off = chunk[c].0[l] - mean[l];
-                sums[c][l] = multiply_add::<A>(off, off, sums[c][l]);
-            }
-        }
-    }
-    for row in rest {
-        for l in 0..LANES {
-            let off = row.0[l] - mean[l];
-            sums[0][l] = multiply_add::<A>(off, off, sums[0][l]);
-        }
-    }
-    join(sums)
-}
-
-#[inline(always)]
-fn join(sums: [[f32; LANES]; CHAINS]) -> [f32; LANES] {
-    std::array::from_fn(|l| (sums[0][l] + sums[1][l]) + (sums[2][l] + sums[3][l]))
+fn join<T: Vector>(sums: [T; CHAINS]) -> Lanes {
+    let mut total = Lanes::ZERO;
+    sums[0].add(sums[1]).add(sums[2].add(sums[3])).store(&mut total);
+    total
 }
