@@ -20,6 +20,18 @@ pub(super) trait Vector: Copy {
     fn multiply_add(self, factor: Self, sum: Self) -> Self;
 }
 
+/// Asks for the line of memory at `place`, if there is one, to be brought near. Changes nothing.
+#[inline(always)]
+pub(super) fn prefetch(place: *const f32) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: the instruction is in every x86-64 processor, and what cannot be read is not fetched.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T1 }>(place.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = place;
+}
+
 /// Whether [`Plain`] rounds a product and a sum once.
 pub(super) const PLAIN_IS_FUSED: bool = cfg!(target_arch = "aarch64");
 

@@ -155,7 +155,7 @@ fn tile_into<A: Arch, const R: usize>(
     row: usize,
 ) {
     let factors = A::Whole::load(factors);
-    let sums = tile::<A::Whole, R, 1>(&weights[row * steps.row..], steps, [x]);
+    let sums = tile::<A::Whole, R, 1, false>(&weights[row * steps.row..], steps, [x]);
     for (y, [sum]) in y[row..].iter_mut().zip(sums) {
         sum.multiply(factors).store(y);
     }

@@ -1,12 +1,17 @@
 //! A weight matrix times panels of tokens.
 
 use crate::machine::level::{Arch, Job};
-use crate::machine::vector::Vector;
+use crate::machine::vector::{Vector, prefetch};
 use crate::machine::{LANES, Lanes, Level};
 
 /// Bytes of panels that are run over all weights before the next panels are: they stay in the second-level
 /// cache, while the weights come by from memory.
 const GROUP_BYTES: usize = 640 * 1024;
+
+/// How far ahead weights are fetched, in tiles.
+const AHEAD_TILES: usize = 4;
+/// Values in a line of the caches.
+const LINE: usize = 16;
 
 /// Adds up `weights`, f32 `[rows, inputs]`, times every panel of `x` (`[inputs]` each), plus `bias`, into the
 /// panels of `y` (`[rows]` each): `y = W·x + b`, or `y += W·x + b` if `add`. Of the last panel, the lanes of
@@ -44,9 +49,10 @@ struct Product<'a, 'b> {
 impl Job for Product<'_, '_> {
     #[inline(always)]
     fn run<A: Arch>(mut self) {
-        // Sums of a tile and the inputs beside them fill the registers: 12 rows of 2 panels in 32 of 16 values.
+        // Sums of a tile and the inputs beside them fill the registers. Not more than 6 rows: in matrices of 1024, 3072
+        // or 4096 inputs, the same input of all rows is in lines of one set of the first-level cache, which has 8.
         match A::REGISTER_VALUES {
-            512 => self.tiles::<A, 12, 4, 2>(),
+            512 => self.tiles::<A, 6, 2, 4>(),
             128 => self.tiles::<A, 6, 2, 1>(),
             _ => self.tiles::<A, 2, 1, 1>(),
         }
@@ -96,22 +102,40 @@ impl Product<'_, '_> {
         let steps = Steps { row: self.inputs, input: 1 };
         let whole = end.min(halved);
         let mut panel = start;
-        while panel + V <= whole {
-            let x: [&[Lanes]; V] = std::array::from_fn(|v| self.x[panel + v]);
-            let sums = tile::<A::Whole, R, V>(weights, steps, x);
-            self.store(sums, row, panel);
+        // While the first panels are multiplied, the next weights are fetched: they come from memory.
+        if panel + V <= whole {
+            self.tile::<A::Whole, R, V, true>(weights, steps, row, panel);
             panel += V;
         }
+        while panel + V <= whole {
+            self.tile::<A::Whole, R, V, false>(weights, steps, row, panel);
+            panel += V;
+        }
+        if V > 2 && panel + 2 <= whole {
+            self.tile::<A::Whole, R, 2, true>(weights, steps, row, panel);
+            panel += 2;
+        }
         while panel < whole {
-            let sums = tile::<A::Whole, R, 1>(weights, steps, [self.x[panel]]);
-            self.store(sums, row, panel);
+            self.tile::<A::Whole, R, 1, true>(weights, steps, row, panel);
             panel += 1;
         }
         while panel < end {
-            let sums = tile::<A::Half, R, 1>(weights, steps, [self.x[panel]]);
-            self.store(sums, row, panel);
+            self.tile::<A::Half, R, 1, true>(weights, steps, row, panel);
             panel += 1;
         }
+    }
+
+    #[inline(always)]
+    fn tile<T: Vector, const R: usize, const V: usize, const AHEAD: bool>(
+        &mut self,
+        weights: &[f32],
+        steps: Steps,
+        row: usize,
+        panel: usize,
+    ) {
+        let x: [&[Lanes]; V] = std::array::from_fn(|v| self.x[panel + v]);
+        let sums = tile::<T, R, V, AHEAD>(weights, steps, x);
+        self.store(sums, row, panel);
     }
 
     #[inline(always)]
@@ -140,9 +164,9 @@ pub(super) struct Steps {
     pub(super) input: usize,
 }
 
-/// `R` rows of `weights` times `V` panels.
+/// `R` rows of `weights` times `V` panels. If `AHEAD`, as many weights further on are fetched meanwhile.
 #[inline(always)]
-pub(super) fn tile<T: Vector, const R: usize, const V: usize>(
+pub(super) fn tile<T: Vector, const R: usize, const V: usize, const AHEAD: bool>(
     weights: &[f32],
     steps: Steps,
     x: [&[Lanes]; V],
@@ -151,17 +175,27 @@ pub(super) fn tile<T: Vector, const R: usize, const V: usize>(
     assert!(x.iter().all(|x| x.len() == inputs));
     assert!(inputs == 0 || weights.len() > (R - 1) * steps.row + (inputs - 1) * steps.input);
     let mut sums = [[T::splat(0.0); V]; R];
-    for input in 0..inputs {
-        let x: [T; V] = std::array::from_fn(|v| T::load(&x[v][input]));
-        for r in 0..R {
-            // SAFETY: as `r < R` and `input < inputs`, this is within `weights`: asserted above. The check would
-            // cost as much as the sums.
-            let weight = unsafe { *weights.get_unchecked(r * steps.row + input * steps.input) };
-            let weight = T::splat(weight);
-            for v in 0..V {
-                sums[r][v] = weight.multiply_add(x[v], sums[r][v]);
+    let mut start = 0;
+    while start < inputs {
+        let end = if AHEAD { inputs.min(start + LINE) } else { inputs };
+        if AHEAD {
+            for r in 0..R {
+                prefetch(weights.as_ptr().wrapping_add((AHEAD_TILES * R + r) * steps.row + start));
             }
         }
+        for input in start..end {
+            let x: [T; V] = std::array::from_fn(|v| T::load(&x[v][input]));
+            for r in 0..R {
+                // SAFETY: as `r < R` and `input < inputs`, this is within `weights`: asserted above. The check would
+                // cost as much as the sums.
+                let weight = unsafe { *weights.get_unchecked(r * steps.row + input * steps.input) };
+                let weight = T::splat(weight);
+                for v in 0..V {
+                    sums[r][v] = weight.multiply_add(x[v], sums[r][v]);
+                }
+            }
+        }
+        start = end;
     }
     sums
 }
