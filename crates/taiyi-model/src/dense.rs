@@ -10,7 +10,7 @@ use crate::team::Team;
 use crate::values::Values;
 
 /// Outputs that the f32 kernels compute together.
-const ROWS: usize = 12;
+const ROWS: usize = 6;
 
 /// What becomes of a product before it is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,7 +99,8 @@ impl Dense {
                 let range = rows.start * self.inputs..rows.end * self.inputs;
                 let weights = weights.as_slice().get(range).unwrap_or_default();
                 let add = epilogue == Epilogue::Add;
-                f32::product(level, weights, self.inputs, bias, &x.panels, x.tokens, add, y);
+                let matrix = f32::Matrix { weights, inputs: self.inputs, bias };
+                f32::product(level, matrix, &x.panels, x.tokens, add, y);
             }
             Weights::Int8(int8_level, weights) => {
                 let finish = int8::Finish { bias: self.bias.as_deref(), add: epilogue == Epilogue::Add };

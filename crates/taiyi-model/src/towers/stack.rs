@@ -157,7 +157,7 @@ impl Stack {
                 ];
                 apply(team, input, parts, dense);
             }
-            self.attend(team, query, asking, key, value, &all, mixed, attention);
+            self.attend(team, [query, key, value], asking, &all, mixed, attention);
             layer.out.apply(team, mixed, Epilogue::Add, hidden, dense);
             match self.order {
                 Order::Before => layer.norm2.apply_into(team, hidden, normed),
@@ -176,10 +176,8 @@ impl Stack {
     fn attend(
         &self,
         team: &Team,
-        query: &Panels,
+        [query, key, value]: [&Panels; 3],
         asking: &[Range<usize>],
-        key: &Panels,
-        value: &Panels,
         asked: &[Range<usize>],
         mixed: &mut Panels,
         scratch: &mut Vec<AttentionScratch>,

@@ -37,7 +37,7 @@ pub(super) fn quick_gelu<A: Arch>(x: f32) -> f32 {
 #[inline(always)]
 pub(super) fn gelu_tanh<A: Arch>(x: f32) -> f32 {
     let inner = x * multiply_add::<A>(0.044_715, x * x, 1.0);
-    x / (1.0 + exp::<A>(-1.595_769_1 * inner))
+    x / (1.0 + exp::<A>(-1.595_769_2 * inner))
 }
 
 /// `x·Φ(x) = x/2·erfc(−x/√2)`, with `erfc(t) = e^(−t²)·P(1/(1 + t/2))` for `t ≥ 0`.

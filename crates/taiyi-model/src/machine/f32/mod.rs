@@ -1,12 +1,17 @@
 //! Kernels on f32, compiled for every level from one source.
 
+// Lanes and registers are counted, not iterated over.
+#![allow(clippy::needless_range_loop)]
+
 mod attention;
 mod functions;
 mod product;
 mod rows;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use attention::{Attention, AttentionScratch};
-pub(crate) use product::product;
+pub(crate) use product::{Matrix, product};
 pub(crate) use rows::{activate, layer_norm};
 
 use super::level::Arch;

@@ -13,23 +13,31 @@ const AHEAD_TILES: usize = 4;
 /// Values in a line of the caches.
 const LINE: usize = 16;
 
-/// Adds up `weights`, f32 `[rows, inputs]`, times every panel of `x` (`[inputs]` each), plus `bias`, into the
-/// panels of `y` (`[rows]` each): `y = W·x + b`, or `y += W·x + b` if `add`. Of the last panel, the lanes of
-/// `tokens` count.
+/// Rows of a weight matrix.
+#[derive(Clone, Copy)]
+pub(crate) struct Matrix<'a> {
+    /// `[rows, inputs]`
+    pub(crate) weights: &'a [f32],
+    pub(crate) inputs: usize,
+    /// `[rows]`
+    pub(crate) bias: Option<&'a [f32]>,
+}
+
+/// Multiplies every panel of `x` (`[inputs]` each) with `matrix`, into the panels of `y` (`[rows]` each): `y = W·x + b`, or
+/// `y += W·x + b` if `add`. Of the last panel, the lanes of `tokens` count.
 ///
 /// Every output is one sum over the inputs in their order, whatever the number of tokens and however rows are
 /// split over threads; so it has the same bits each time.
 pub(crate) fn product(
     level: Level,
-    weights: &[f32],
-    inputs: usize,
-    bias: Option<&[f32]>,
+    matrix: Matrix<'_>,
     x: &[&[Lanes]],
     tokens: usize,
     add: bool,
     y: &mut [&mut [Lanes]],
 ) {
-    let rows = if inputs == 0 { 0 } else { weights.len() / inputs };
+    let Matrix { weights, inputs, bias } = matrix;
+    let rows = weights.len().checked_div(inputs).unwrap_or(0);
     assert!(x.iter().all(|x| x.len() == inputs) && y.iter().all(|y| y.len() == rows) && x.len() == y.len());
     assert!(bias.is_none_or(|bias| bias.len() == rows) && tokens.div_ceil(LANES) == x.len());
     level.run(Product { weights, inputs, rows, bias, x, tokens, add, y });
