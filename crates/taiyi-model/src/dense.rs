@@ -98,9 +98,13 @@ impl Dense {
                 let bias = self.bias.as_deref().and_then(|bias| bias.get(rows.clone()));
                 let range = rows.start * self.inputs..rows.end * self.inputs;
                 let weights = weights.as_slice().get(range).unwrap_or_default();
-                let add = epilogue == Epilogue::Add;
                 let matrix = f32::Matrix { weights, inputs: self.inputs, bias };
-                f32::product(level, matrix, &x.panels, x.tokens, add, y);
+                let finish = match epilogue {
+                    Epilogue::Store => f32::Finish::Store,
+                    Epilogue::Activate(activation) => f32::Finish::Activate(activation),
+                    Epilogue::Add => f32::Finish::Add,
+                };
+                f32::product(level, matrix, &x.panels, x.tokens, finish, y);
             }
             Weights::Int8(int8_level, weights) => {
                 let finish = int8::Finish { bias: self.bias.as_deref(), add: epilogue == Epilogue::Add };
@@ -112,12 +116,6 @@ impl Dense {
                 if let Some(blocks) = weights.blocks() {
                     int8::product(*int8_level, blocks, rows, x.quantised, finish, y, done);
                 }
-                return;
-            }
-        }
-        if let Epilogue::Activate(activation) = epilogue {
-            for y in y {
-                f32::activate(level, activation, y);
             }
         }
     }

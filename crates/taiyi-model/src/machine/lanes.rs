@@ -28,6 +28,7 @@ pub(crate) type Part<'a> = (Range<usize>, Vec<&'a mut [Lanes]>);
 pub(crate) struct Panels {
     tokens: usize,
     features: usize,
+    /// Those of the panels, and maybe more from before.
     rows: Vec<Lanes>,
 }
 
@@ -36,7 +37,10 @@ impl Panels {
     pub(crate) fn reset(&mut self, tokens: usize, features: usize) {
         self.tokens = tokens;
         self.features = features;
-        self.rows.resize(tokens.div_ceil(LANES) * features, Lanes::ZERO);
+        let rows = tokens.div_ceil(LANES) * features;
+        if self.rows.len() < rows {
+            self.rows.resize(rows, Lanes::ZERO);
+        }
     }
 
     pub(crate) fn tokens(&self) -> usize {
@@ -49,12 +53,14 @@ impl Panels {
 
     /// Panel by panel, `[features]` each.
     pub(crate) fn panels(&self) -> impl ExactSizeIterator<Item = &[Lanes]> {
-        self.rows.chunks_exact(self.features.max(1))
+        let rows = self.tokens.div_ceil(LANES) * self.features;
+        self.rows[..rows].chunks_exact(self.features.max(1))
     }
 
     /// Panel by panel, `[features]` each.
     pub(crate) fn panels_mut(&mut self) -> impl ExactSizeIterator<Item = &mut [Lanes]> {
-        self.rows.chunks_exact_mut(self.features.max(1))
+        let rows = self.tokens.div_ceil(LANES) * self.features;
+        self.rows[..rows].chunks_exact_mut(self.features.max(1))
     }
 
     /// The features in at most `parts` ranges of about the same size, split at multiples of `unit`.

@@ -210,3 +210,6 @@ impl Stack {
         });
     }
 }
+
+#[cfg(test)]
+mod tests;

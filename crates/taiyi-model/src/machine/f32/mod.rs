@@ -11,7 +11,7 @@ mod rows;
 mod tests;
 
 pub(crate) use attention::{Attention, AttentionScratch};
-pub(crate) use product::{Matrix, product};
+pub(crate) use product::{Finish, Matrix, product};
 pub(crate) use rows::{activate, layer_norm};
 
 use super::level::Arch;

@@ -1,5 +1,7 @@
 //! A weight matrix times panels of tokens.
 
+use super::rows::activate_rows;
+use crate::config::Activation;
 use crate::machine::level::{Arch, Job};
 use crate::machine::vector::{Vector, prefetch};
 use crate::machine::{LANES, Lanes, Level};
@@ -23,8 +25,19 @@ pub(crate) struct Matrix<'a> {
     pub(crate) bias: Option<&'a [f32]>,
 }
 
-/// Multiplies every panel of `x` (`[inputs]` each) with `matrix`, into the panels of `y` (`[rows]` each): `y = W·x + b`, or
-/// `y += W·x + b` if `add`. Of the last panel, the lanes of `tokens` count.
+/// What becomes of the sums.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Finish {
+    /// `y = W·x + b`
+    Store,
+    /// `y = f(W·x + b)`
+    Activate(Activation),
+    /// `y += W·x + b`
+    Add,
+}
+
+/// Multiplies every panel of `x` (`[inputs]` each) with `matrix`, into the panels of `y` (`[rows]` each). Of the last
+/// panel, the lanes of `tokens` count.
 ///
 /// Every output is one sum over the inputs in their order, whatever the number of tokens and however rows are
 /// split over threads; so it has the same bits each time.
@@ -33,14 +46,14 @@ pub(crate) fn product(
     matrix: Matrix<'_>,
     x: &[&[Lanes]],
     tokens: usize,
-    add: bool,
+    finish: Finish,
     y: &mut [&mut [Lanes]],
 ) {
     let Matrix { weights, inputs, bias } = matrix;
     let rows = weights.len().checked_div(inputs).unwrap_or(0);
     assert!(x.iter().all(|x| x.len() == inputs) && y.iter().all(|y| y.len() == rows) && x.len() == y.len());
     assert!(bias.is_none_or(|bias| bias.len() == rows) && tokens.div_ceil(LANES) == x.len());
-    level.run(Product { weights, inputs, rows, bias, x, tokens, add, y });
+    level.run(Product { weights, inputs, rows, bias, x, tokens, finish, y });
 }
 
 struct Product<'a, 'b> {
@@ -50,16 +63,18 @@ struct Product<'a, 'b> {
     bias: Option<&'a [f32]>,
     x: &'a [&'a [Lanes]],
     tokens: usize,
-    add: bool,
+    finish: Finish,
     y: &'a mut [&'b mut [Lanes]],
 }
 
 impl Job for Product<'_, '_> {
     #[inline(always)]
     fn run<A: Arch>(mut self) {
-        // Sums of a tile and the inputs beside them fill the registers. Not more than 6 rows: in matrices of 1024, 3072
-        // or 4096 inputs, the same input of all rows is in lines of one set of the first-level cache, which has 8.
+        // Sums of a tile and the inputs beside them fill the registers. 12 rows of one panel wait less for memory than 6.
+        // But in matrices of 1024, 3072 or 4096 inputs, the same input of all rows lies in one set of the first-level cache,
+        // which has room for 8; and with more panels, 6 rows take fewer reads.
         match A::REGISTER_VALUES {
+            512 if self.x.len() == 1 && !self.inputs.is_multiple_of(1024) => self.tiles::<A, 12, 4, 1>(),
             512 => self.tiles::<A, 6, 2, 4>(),
             128 => self.tiles::<A, 6, 2, 1>(),
             _ => self.tiles::<A, 2, 1, 1>(),
@@ -131,6 +146,11 @@ impl Product<'_, '_> {
             self.tile::<A::Half, R, 1, true>(weights, steps, row, panel);
             panel += 1;
         }
+        if let Finish::Activate(activation) = self.finish {
+            for y in &mut self.y[start..end] {
+                activate_rows::<A>(activation, &mut y[row..row + R]);
+            }
+        }
     }
 
     #[inline(always)]
@@ -158,7 +178,7 @@ impl Product<'_, '_> {
             for v in 0..V {
                 let y = &mut self.y[panel + v][row + r];
                 let sum = sums[r][v].add(bias);
-                let sum = if self.add { T::load(y).add(sum) } else { sum };
+                let sum = if self.finish == Finish::Add { T::load(y).add(sum) } else { sum };
                 sum.store(y);
             }
         }

@@ -19,34 +19,40 @@ struct Activate<'a> {
 impl Job for Activate<'_> {
     #[inline(always)]
     fn run<A: Arch>(self) {
-        match self.activation {
-            Activation::Gelu => {
-                for row in self.values {
-                    for l in 0..LANES {
-                        row.0[l] = gelu::<A>(row.0[l]);
-                    }
+        activate_rows::<A>(self.activation, self.values);
+    }
+}
+
+/// [`activate`] within a job.
+#[inline(always)]
+pub(super) fn activate_rows<A: Arch>(activation: Activation, rows: &mut [Lanes]) {
+    match activation {
+        Activation::Gelu => {
+            for row in rows {
+                for l in 0..LANES {
+                    row.0[l] = gelu::<A>(row.0[l]);
                 }
             }
-            Activation::GeluTanh => {
-                for row in self.values {
-                    for l in 0..LANES {
-                        row.0[l] = gelu_tanh::<A>(row.0[l]);
-                    }
+        }
+        Activation::GeluTanh => {
+            for row in rows {
+                for l in 0..LANES {
+                    row.0[l] = gelu_tanh::<A>(row.0[l]);
                 }
             }
-            Activation::QuickGelu => {
-                for row in self.values {
-                    for l in 0..LANES {
-                        row.0[l] = quick_gelu::<A>(row.0[l]);
-                    }
+        }
+        Activation::QuickGelu => {
+            for row in rows {
+                for l in 0..LANES {
+                    row.0[l] = quick_gelu::<A>(row.0[l]);
                 }
             }
-            Activation::Relu => {
-                for row in self.values {
-                    for l in 0..LANES {
-                        // Not `max`, which would make zero of what is not a number.
-                        row.0[l] = if row.0[l] < 0.0 { 0.0 } else { row.0[l] };
-                    }
+        }
+        Activation::Relu => {
+            for row in rows {
+                for l in 0..LANES {
+                    // Not `max`, which would make zero of what is not a number.
+                    row.0[l] = if row.0[l] < 0.0 { 0.0 } else { row.0[l] };
                 }
             }
         }

@@ -1,6 +1,6 @@
 //! Every level against plain f64 over odd shapes, and levels against each other.
 
-use super::{Attention, AttentionScratch, Matrix, activate, layer_norm, product};
+use super::{Attention, AttentionScratch, Finish, Matrix, activate, layer_norm, product};
 use crate::config::Activation;
 use crate::machine::{LANES, Lanes, Level, Panels};
 
@@ -68,7 +68,8 @@ fn multiplied(
     };
     let x: Vec<&[Lanes]> = x.panels().collect();
     let mut parts: Vec<&mut [Lanes]> = y.panels_mut().collect();
-    product(level, Matrix { weights, inputs, bias }, &x, tokens, before.is_some(), &mut parts);
+    let finish = if before.is_some() { Finish::Add } else { Finish::Store };
+    product(level, Matrix { weights, inputs, bias }, &x, tokens, finish, &mut parts);
     values(&y)
 }
 
@@ -199,6 +200,24 @@ fn non_linearities() {
                 }
             },
         );
+    }
+}
+
+/// Within a product or after it.
+#[test]
+fn a_product_and_its_non_linearity() {
+    let (rows, inputs, tokens) = (29, 40, 70);
+    let (weights, x) = (noise(rows * inputs, 15), noise(tokens * inputs, 16));
+    let x = panels(&x, tokens, inputs);
+    for level in Level::available() {
+        let mut after = panels(&multiplied(level, &weights, inputs, None, &x, None), tokens, rows);
+        after.panels_mut().for_each(|panel| activate(level, Activation::Gelu, panel));
+        let mut within = panels(&vec![0.0; tokens * rows], tokens, rows);
+        let x: Vec<&[Lanes]> = x.panels().collect();
+        let matrix = Matrix { weights: &weights, inputs, bias: None };
+        let mut parts: Vec<&mut [Lanes]> = within.panels_mut().collect();
+        product(level, matrix, &x, tokens, Finish::Activate(Activation::Gelu), &mut parts);
+        assert_eq!(values(&within), values(&after), "{level:?}");
     }
 }
 
