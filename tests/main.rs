@@ -27,6 +27,7 @@ mod language;
 mod life;
 mod models;
 mod names;
+mod precision;
 mod retrieval;
 mod roots;
 // Of use in parts: the tests of `taiyi-model` share it.

@@ -10,6 +10,7 @@ mod encoder;
 mod image;
 mod model_id;
 mod photo;
+mod precision;
 mod score;
 
 pub use embedding::{Embedding, EmbeddingError, UNIT_TOLERANCE};
@@ -17,4 +18,5 @@ pub use encoder::{EncodeError, ImageEncoder, PreparedImage, TextEncoder};
 pub use image::{Area, ImageSizeError, RgbImage};
 pub use model_id::ModelId;
 pub use photo::{GpsPosition, ImageFormat, Orientation, PhotoMetadata};
+pub use precision::Precision;
 pub use score::Score;

@@ -6,7 +6,7 @@ use std::io::{self, ErrorKind};
 use std::ops::Range;
 use std::path::Path;
 
-use crate::mmap::MappedFile;
+use crate::machine::mmap::MappedFile;
 
 /// What paths of a model's files refer to.
 #[derive(Clone, Copy, Debug)]
@@ -62,6 +62,8 @@ impl Files {
 pub(crate) enum FileBytes {
     Mapped(MappedFile),
     BuiltIn(&'static [u8]),
+    /// Made by this process, and kept nowhere else.
+    Owned(Vec<u8>),
 }
 
 impl FileBytes {
@@ -69,6 +71,7 @@ impl FileBytes {
         match self {
             Self::Mapped(map) => map.bytes(),
             Self::BuiltIn(bytes) => bytes,
+            Self::Owned(bytes) => bytes,
         }
     }
 

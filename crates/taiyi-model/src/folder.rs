@@ -7,14 +7,19 @@ use std::fmt;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
-use taiyi_core::ModelId;
+use taiyi_core::{ModelId, Precision};
 
 use crate::config::{self, PreprocessConfig, TextConfig, TextFeature, VisionConfig};
 use crate::files::{BUILT_IN, Files};
 use crate::identity::{self, Identity};
+use crate::quantised::QuantisedFile;
+use crate::source::Source;
 use crate::towers::{bert, vit};
-use crate::weights::WeightFile;
+use crate::weights::{TensorSpec, WeightFile};
 use crate::{ImageTower, ModelError, ModelPlace, TextTower, demo, tokenizer};
+
+/// Weights that take a moment to quantise.
+const MANY_WEIGHTS: usize = 1 << 25;
 
 /// How a tower runs.
 #[derive(Clone, Copy, Debug)]
@@ -68,6 +73,10 @@ pub struct ModelFolder {
     dimension: usize,
     text: TextParts,
     image: ImageParts,
+    precision: Precision,
+    /// Where quantised weights are kept.
+    cache_dir: Option<PathBuf>,
+    tell: fn(&str),
 }
 
 #[derive(Debug)]
@@ -134,7 +143,23 @@ impl ModelFolder {
                 ),
             ));
         }
-        Ok(Self { files, place, dimension: from_text.dimension, text, image })
+        let (dimension, precision) = (from_text.dimension, Precision::F32);
+        Ok(Self { files, place, dimension, text, image, precision, cache_dir: None, tell: |_| {} })
+    }
+
+    /// The same model, computing in `precision`. In 8 bits, a tower's weights are quantised when it is first
+    /// loaded and kept in `cache_dir`, a quarter of the model's own size; without one, or where it cannot be
+    /// written, they are quantised each time.
+    #[must_use]
+    pub fn at(self, precision: Precision, cache_dir: Option<&Path>) -> Self {
+        Self { precision, cache_dir: cache_dir.map(Path::to_owned), ..self }
+    }
+
+    /// Has `tell` called with a tower's name, `text` or `image`, before weights are quantised that are so many
+    /// that somebody will wonder.
+    #[must_use]
+    pub fn telling(self, tell: fn(&str)) -> Self {
+        Self { tell, ..self }
     }
 
     /// Where it lies.
@@ -205,10 +230,15 @@ impl ModelFolder {
     /// # Errors
     /// When the weights cannot be read.
     pub fn id(&self, name: &str, cache_dir: Option<&Path>) -> Result<ModelId, ModelError> {
+        let weights = self.hash(cache_dir)?;
+        Ok(ModelId { name: name.to_owned(), weights, dimension: self.dimension }.at(self.precision))
+    }
+
+    /// The identity of the weights as they were published.
+    fn hash(&self, cache_dir: Option<&Path>) -> Result<String, ModelError> {
         // The built-in model has no times to remember it by; it is small and in memory.
         let cache_dir = cache_dir.filter(|_| matches!(self.place, ModelPlace::Folder(_)));
-        let weights = identity::remembered(cache_dir, &self.identity_files(), || self.identity())?;
-        Ok(ModelId { name: name.to_owned(), weights, dimension: self.dimension })
+        identity::remembered(cache_dir, &self.identity_files(), || self.identity())
     }
 
     /// Loads the text tower.
@@ -217,7 +247,9 @@ impl ModelFolder {
     /// When its files cannot be read.
     pub fn text_tower(&self, options: &TowerOptions) -> Result<TextTower, ModelError> {
         let TextParts { config, layout, vocabulary, weights, .. } = &self.text;
-        TextTower::load(config, *layout, self.files, vocabulary, weights, self.dimension, options)
+        let quantised = self.quantised(weights, &bert::tensors(config, *layout, self.dimension), "text")?;
+        let source = quantised.as_ref().map_or(Source::Plain(weights), Source::Quantised);
+        TextTower::load(config, *layout, self.files, vocabulary, source, self.dimension, options)
     }
 
     /// Loads the image tower.
@@ -226,7 +258,32 @@ impl ModelFolder {
     /// When its files cannot be read.
     pub fn image_tower(&self, options: &TowerOptions) -> Result<ImageTower, ModelError> {
         let ImageParts { config, preprocess, weights, .. } = &self.image;
-        ImageTower::load(config, preprocess, weights, self.dimension, options)
+        let quantised = self.quantised(weights, &vit::tensors(config, self.dimension), "image")?;
+        let source = quantised.as_ref().map_or(Source::Plain(weights), Source::Quantised);
+        ImageTower::load(config, preprocess, source, self.dimension, options)
+    }
+
+    /// The quantised weights of a tower, if that is what it computes with.
+    fn quantised(
+        &self,
+        weights: &WeightFile,
+        specs: &[TensorSpec],
+        tower: &str,
+    ) -> Result<Option<QuantisedFile>, ModelError> {
+        if self.precision == Precision::F32 {
+            return Ok(None);
+        }
+        // The built-in model is small, and not there to be kept a second time.
+        let cache_dir = self.cache_dir.as_deref().filter(|_| matches!(self.place, ModelPlace::Folder(_)));
+        let id = self.id("", cache_dir)?;
+        let tell = || {
+            let size =
+                |spec: &TensorSpec| spec.shape.iter().fold(1usize, |size, side| size.saturating_mul(*side));
+            if specs.iter().map(size).fold(0, usize::saturating_add) > MANY_WEIGHTS {
+                (self.tell)(tower);
+            }
+        };
+        QuantisedFile::open(weights, specs, &id.weights, tower, cache_dir, tell).map(Some)
     }
 
     /// Every file that the identity depends on.

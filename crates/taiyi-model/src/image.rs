@@ -2,21 +2,17 @@
 
 use std::path::PathBuf;
 
-use candle_core::{DType, Device, Tensor};
-use candle_nn::VarBuilder;
 use taiyi_core::{Area, Embedding, EncodeError, ImageEncoder, PreparedImage, RgbImage};
 
 use crate::config::{PreprocessConfig, VisionConfig};
-use crate::towers::vit::{self, Vit};
-use crate::weights::{WeightFile, plain};
+use crate::source::Source;
+use crate::towers::vit::Vit;
 use crate::workers::Workers;
 use crate::{ModelError, TowerOptions, embeddings, preprocess};
 
-/// Pictures that run through the tower together, at most.
-const BATCH_IMAGES: usize = 32;
-/// Attention scores that one layer computes at a time, at most, unless one picture alone has more: 128 MiB of
-/// f32, which 31 pictures of ViT-L/14 fill, and 6 of 336 pixels.
-const BATCH_SCORES: usize = 1 << 25;
+/// Tokens that run through the tower together on one thread, about: eight pictures of ViT-B/32 fill 25 panels to
+/// the last lane.
+const BATCH_TOKENS: usize = 400;
 
 /// Large pictures may be decoded smaller, but with no fewer pixels along the shorter side than this many times the
 /// tower's own: what the resize makes of them differs by less than what JPEG decoders differ in. Measured in
@@ -28,38 +24,32 @@ pub struct ImageTower {
     path: PathBuf,
     preprocess: PreprocessConfig,
     vit: Vit,
+    /// What the values of each channel are normalised to.
+    values: [[f32; 256]; 3],
     dimension: usize,
-    batch: usize,
+    /// Tokens of a picture.
+    tokens: usize,
     takes_all_pixels: bool,
     workers: Workers,
-}
-
-/// Pictures that may run through the tower together: attention takes memory by the square of the patches.
-fn batch_of(config: &VisionConfig) -> usize {
-    let tokens = config.patches() + 1;
-    let scores = tokens.saturating_mul(tokens).saturating_mul(config.layers.heads);
-    (BATCH_SCORES / scores).clamp(1, BATCH_IMAGES)
 }
 
 impl ImageTower {
     pub(crate) fn load(
         config: &VisionConfig,
         preprocess: &PreprocessConfig,
-        weights: &WeightFile,
+        source: Source<'_>,
         dimension: usize,
         options: &TowerOptions,
     ) -> Result<Self, ModelError> {
-        let tensors = weights.load(&vit::tensors(config, dimension))?;
-        let vb = VarBuilder::from_backend(Box::new(tensors), DType::F32, Device::Cpu);
-        let vit = Vit::load(&vb, config, dimension)
-            .map_err(|error| ModelError::mismatch(weights.path(), plain(&error)))?;
-        let workers = Workers::new(options.threads, weights.path())?;
+        let vit = Vit::load(source, config, dimension)?;
+        let workers = Workers::new(options.threads, source.path())?;
         Ok(Self {
-            path: weights.path().to_owned(),
+            path: source.path().to_owned(),
             preprocess: preprocess.clone(),
             vit,
+            values: preprocess::normalized(preprocess),
             dimension,
-            batch: batch_of(config),
+            tokens: config.patches() + 1,
             takes_all_pixels: false,
             workers,
         })
@@ -79,16 +69,14 @@ impl ImageTower {
         self
     }
 
-    fn forward(&self, batch: &[PreparedImage]) -> Result<Vec<Embedding>, ModelError> {
-        let side = self.preprocess.crop as usize;
-        let mut values = Vec::with_capacity(batch.len() * 3 * side * side);
-        for prepared in batch {
-            preprocess::normalize(prepared, &self.preprocess, &mut values);
+    /// Pictures of a batch of `count` that run together.
+    fn batch_size(&self, count: usize) -> usize {
+        let threads = self.workers.threads();
+        // Too few to give every thread some: all threads work on them together.
+        if count < 2 * threads {
+            return count.max(1);
         }
-        let output = Tensor::from_vec(values, (batch.len(), 3, side, side), &Device::Cpu)
-            .and_then(|pixels| self.vit.forward(&pixels))
-            .map_err(|error| ModelError::run(&self.path, plain(&error)))?;
-        embeddings::from_output(&output, &self.path)
+        count.div_ceil(threads).clamp(1, (BATCH_TOKENS / self.tokens).max(1))
     }
 }
 
@@ -121,31 +109,16 @@ impl ImageEncoder for ImageTower {
                 )));
             }
         }
-        Ok(self.workers.map_batches(batch, self.batch, |batch| self.forward(batch))?)
+        let pixels: Vec<&[u8]> = batch.iter().map(|PreparedImage(image)| image.pixels()).collect();
+        let batches: Vec<&[&[u8]]> = pixels.chunks(self.batch_size(pixels.len())).collect();
+        Ok(self.workers.run(&batches, |team, batch, scratch| {
+            embeddings::from_rows(self.vit.forward(team, batch, &self.values, scratch), &self.path)
+        })?)
     }
 }
 
 impl std::fmt::Debug for ImageTower {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "ImageTower({})", self.path.display())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::{Activation, Layers};
-
-    #[test]
-    fn large_towers_take_fewer_pictures_at_a_time() {
-        let batch = |heads, patch, side| {
-            let activation = Activation::QuickGelu;
-            let layers = Layers { count: 1, width: 64, heads, intermediate: 64, activation, eps: 1e-5 };
-            batch_of(&VisionConfig { layers, side, patch, projection: None })
-        };
-        let (b32, b16, l14, l14_336) =
-            (batch(12, 32, 224), batch(12, 16, 224), batch(16, 14, 224), batch(16, 14, 336));
-        assert_eq!((b32, b16, l14, l14_336), (32, 32, 31, 6));
-        assert_eq!(batch(64, 1, 4096), 1);
     }
 }

@@ -5,6 +5,7 @@
 
 mod config;
 mod demo;
+mod dense;
 mod embeddings;
 mod error;
 mod family;
@@ -14,12 +15,16 @@ pub mod hub;
 mod identity;
 mod image;
 pub mod library;
-mod mmap;
+mod machine;
 mod preprocess;
+mod quantised;
 mod resample;
+mod source;
+mod team;
 mod text;
 mod tokenizer;
 mod towers;
+mod values;
 mod weights;
 mod workers;
 

@@ -43,15 +43,12 @@ fn crop_start(scaled: u64, crop: u32) -> u64 {
     if excess % 2 == 1 { half + half % 2 } else { half }
 }
 
-/// `x / 255`, less the mean, over the deviation, per channel: f32 appended to `values` as
-/// `[3, crop, crop]`.
-pub(crate) fn normalize(prepared: &PreparedImage, config: &PreprocessConfig, values: &mut Vec<f32>) {
-    let pixels = prepared.0.pixels();
-    for (channel, (mean, std)) in config.mean.iter().zip(&config.std).enumerate() {
-        values.extend(
-            pixels.iter().skip(channel).step_by(3).map(|value| (f32::from(*value) / 255.0 - mean) / std),
-        );
-    }
+/// What each of a channel's 256 values is to the tower: `x / 255`, less the mean, over the deviation.
+pub(crate) fn normalized(config: &PreprocessConfig) -> [[f32; 256]; 3] {
+    std::array::from_fn(|channel| {
+        let (mean, std) = (config.mean[channel], config.std[channel]);
+        std::array::from_fn(|value| (value as f32 / 255.0 - mean) / std)
+    })
 }
 
 #[cfg(test)]
@@ -73,16 +70,14 @@ mod tests {
     }
 
     #[test]
-    fn channels_are_planes() {
-        let image = RgbImage::new(1, 1, vec![0, 255, 51]).unwrap();
+    fn channels_have_their_own_mean_and_deviation() {
         let config = PreprocessConfig {
             resize: Resize::ShortSide(1),
             crop: 1,
             mean: [0.5, 0.5, 0.0],
             std: [0.5, 0.25, 1.0],
         };
-        let mut values = Vec::new();
-        normalize(&PreparedImage(image), &config, &mut values);
-        assert_eq!(values, [-1.0, 2.0, 0.2]);
+        let [red, green, blue] = normalized(&config);
+        assert_eq!((red[0], green[255], blue[51]), (-1.0, 2.0, 0.2));
     }
 }

@@ -3,23 +3,20 @@
 use std::ops::Range;
 use std::path::PathBuf;
 
-use candle_core::{DType, Device};
-use candle_nn::VarBuilder;
 use taiyi_core::{Embedding, EncodeError, TextEncoder};
 
 use crate::config::TextConfig;
 use crate::files::Files;
+use crate::source::Source;
 use crate::tokenizer::Tokenizer;
-use crate::towers::bert::{self, Bert, Layout, Padding};
-use crate::weights::{WeightFile, plain};
+use crate::towers::bert::{Bert, Layout, Padding};
 use crate::workers::Workers;
 use crate::{ModelError, TowerOptions, embeddings};
 
-/// Texts that run through the tower together, at most.
-const BATCH_TEXTS: usize = 32;
-/// Tokens that run through the tower together, at most, unless one text alone has more: attention takes
-/// memory by the square of the length.
-const BATCH_TOKENS: usize = 2048;
+/// Tokens that run through the tower together on one thread, at most, unless one text alone has more.
+const BATCH_TOKENS: usize = 512;
+/// As many for each thread, and every thread takes texts of its own; with fewer, all work on them together.
+const OWN_TOKENS: usize = 64;
 
 /// A prompt as the tower takes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,17 +42,14 @@ impl TextTower {
         layout: Layout,
         files: Files,
         vocabulary: &std::path::Path,
-        weights: &WeightFile,
+        source: Source<'_>,
         dimension: usize,
         options: &TowerOptions,
     ) -> Result<Self, ModelError> {
         let tokenizer = Tokenizer::read(files, vocabulary, config.vocabulary, config.positions)?;
-        let tensors = weights.load(&bert::tensors(config, layout, dimension))?;
-        let vb = VarBuilder::from_backend(Box::new(tensors), DType::F32, Device::Cpu);
-        let bert = Bert::load(&vb, config, layout, dimension)
-            .map_err(|error| ModelError::mismatch(weights.path(), plain(&error)))?;
-        let workers = Workers::new(options.threads, weights.path())?;
-        Ok(Self { path: weights.path().to_owned(), tokenizer, bert, dimension, workers })
+        let bert = Bert::load(source, config, layout, dimension)?;
+        let workers = Workers::new(options.threads, source.path())?;
+        Ok(Self { path: source.path().to_owned(), tokenizer, bert, dimension, workers })
     }
 
     /// Splits `text` into tokens, at most [`max_tokens`](Self::max_tokens).
@@ -90,53 +84,47 @@ impl TextTower {
         padding: impl FnOnce(usize) -> Padding,
     ) -> Result<Vec<Embedding>, ModelError> {
         let mut texts = Vec::with_capacity(batch.len());
-        for (index, text) in batch.iter().enumerate() {
+        for text in batch {
             let tokens = self.tokenize(text)?;
             if tokens.truncated {
                 tracing::debug!(tokens = self.max_tokens(), "a text is too long, its end was cut off");
             }
-            texts.push((index, tokens.ids));
+            texts.push(tokens.ids);
         }
-        // Texts of a length run together, so that short ones are not padded to a long one.
-        texts.sort_by_key(|(_, ids)| ids.len());
-        let sorted: Vec<&[u32]> = texts.iter().map(|(_, ids)| ids.as_slice()).collect();
-        let padding = padding(sorted.last().map_or(0, |ids| ids.len()));
-        let padded = |ids: &&[u32]| match padding {
-            Padding::Masked => ids.len(),
-            Padding::Attended(length) => length,
-        };
-        let lengths: Vec<usize> = sorted.iter().map(padded).collect();
-        let most = batch.len().div_ceil(self.workers.threads()).min(BATCH_TEXTS);
-        let groups = buckets(&lengths, most, BATCH_TOKENS);
-        let vectors = self.workers.map_batches(&groups, 1, |groups| {
-            let mut vectors = Vec::new();
-            for group in groups {
-                let texts = sorted.get(group.clone()).unwrap_or_default();
-                let output = self
-                    .bert
-                    .forward(texts, self.tokenizer.padding(), padding)
-                    .map_err(|error| ModelError::run(&self.path, plain(&error)))?;
-                vectors.append(&mut embeddings::from_output(&output, &self.path)?);
-            }
-            Ok(vectors)
-        })?;
-        let mut ordered: Vec<(usize, Embedding)> =
-            texts.iter().map(|(index, _)| *index).zip(vectors).collect();
-        ordered.sort_by_key(|(index, _)| *index);
-        Ok(ordered.into_iter().map(|(_, vector)| vector).collect())
+        let texts: Vec<&[u32]> = texts.iter().map(Vec::as_slice).collect();
+        let padding = padding(texts.iter().map(|ids| ids.len()).max().unwrap_or(0));
+        let lengths: Vec<usize> = texts
+            .iter()
+            .map(|ids| match padding {
+                Padding::Masked => ids.len(),
+                Padding::Attended(length) => length,
+            })
+            .collect();
+        let groups = groups(&lengths, self.workers.threads());
+        self.workers.run(&groups, |team, group, scratch| {
+            let texts = texts.get(group.clone()).unwrap_or_default();
+            let rows = self.bert.forward(team, texts, self.tokenizer.padding(), padding, scratch);
+            embeddings::from_rows(rows, &self.path)
+        })
     }
 }
 
-/// Cuts ascending `lengths` into groups of at most `most` texts and, padded, `most_tokens` tokens.
-fn buckets(lengths: &[usize], most: usize, most_tokens: usize) -> Vec<Range<usize>> {
+/// Cuts texts of `lengths` tokens into groups that run together: one if they are few, else at least one a thread.
+fn groups(lengths: &[usize], threads: usize) -> Vec<Range<usize>> {
+    let total: usize = lengths.iter().sum();
+    let most = if total < OWN_TOKENS * threads {
+        total
+    } else {
+        total.div_ceil(total.div_ceil(BATCH_TOKENS).next_multiple_of(threads))
+    };
     let mut groups: Vec<Range<usize>> = Vec::new();
-    let mut start = 0;
+    let (mut start, mut tokens) = (0, 0);
     for (index, length) in lengths.iter().enumerate() {
-        let texts = index + 1 - start;
-        if texts > 1 && (texts > most || texts * length > most_tokens) {
+        if index > start && tokens + length > most {
             groups.push(start..index);
-            start = index;
+            (start, tokens) = (index, 0);
         }
+        tokens += length;
     }
     if start < lengths.len() {
         groups.push(start..lengths.len());
@@ -172,17 +160,18 @@ mod tests {
 
     proptest! {
         #[test]
-        fn buckets_cover_everything_within_limits(
-            mut lengths in proptest::collection::vec(2usize..513, 0..200),
-            most in 1usize..40,
+        fn groups_cover_everything_within_limits(
+            lengths in proptest::collection::vec(2usize..513, 0..200),
+            threads in 1usize..9,
         ) {
-            lengths.sort_unstable();
-            let groups = buckets(&lengths, most, 2048);
+            let groups = groups(&lengths, threads);
             let covered: Vec<usize> = groups.iter().cloned().flatten().collect();
             prop_assert_eq!(covered, (0..lengths.len()).collect::<Vec<_>>());
+            let few = lengths.iter().sum::<usize>() < OWN_TOKENS * threads;
+            prop_assert!(!few || groups.len() <= 1);
             for group in groups {
-                prop_assert!(!group.is_empty() && group.len() <= most);
-                prop_assert!(group.len() == 1 || group.len() * lengths[group.end - 1] <= 2048);
+                let tokens: usize = lengths[group.clone()].iter().sum();
+                prop_assert!(group.len() == 1 || few || tokens <= BATCH_TOKENS);
             }
         }
     }

@@ -3,10 +3,10 @@
 //! A tower says which tensors it is made of ([`TensorSpec`]); only those are checked, hashed and loaded,
 //! so that whatever else a file holds (CLIP's English text half) costs nothing and breaks nothing.
 
-use std::collections::HashMap;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use candle_core::pickle::PthTensors;
 use candle_core::{DType, Device, Tensor};
@@ -15,17 +15,35 @@ use safetensors::tensor::{Dtype, Metadata};
 
 use crate::ModelError;
 use crate::files::{FileBytes, Files};
+use crate::values::Values;
 
 /// A tensor that a tower needs: its name in the file, and its shape.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TensorSpec {
     pub(crate) name: String,
     pub(crate) shape: Vec<usize>,
+    pub(crate) role: Role,
+}
+
+/// What a tower does with a tensor, as far as that decides how it is quantised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// Adds or multiplies it number by number.
+    Plain,
+    /// Multiplies tokens with it: `[outputs, …]`, inputs behind.
+    Dense,
+    /// Reads a few of its rows.
+    Table,
 }
 
 impl TensorSpec {
     pub(crate) fn new(name: impl Into<String>, shape: &[usize]) -> Self {
-        Self { name: name.into(), shape: shape.to_vec() }
+        Self { name: name.into(), shape: shape.to_vec(), role: Role::Plain }
+    }
+
+    /// The same with another role.
+    pub(crate) fn used_as(self, role: Role) -> Self {
+        Self { role, ..self }
     }
 }
 
@@ -37,7 +55,7 @@ pub(crate) struct WeightFile {
 
 enum Format {
     Safetensors {
-        map: FileBytes,
+        map: Arc<FileBytes>,
         /// Where the tensors' bytes begin in the file.
         data_start: usize,
         header: Metadata,
@@ -72,7 +90,7 @@ impl WeightFile {
     }
 
     fn open_safetensors(files: Files, path: PathBuf) -> Result<Self, ModelError> {
-        let map = files.map(&path).map_err(|error| ModelError::io(&path, error))?;
+        let map = Arc::new(files.map(&path).map_err(|error| ModelError::io(&path, error))?);
         let length = map.bytes().len();
         if length == 0 {
             return Err(ModelError::corrupt(&path, "the file is empty"));
@@ -165,9 +183,25 @@ impl WeightFile {
         }
     }
 
-    /// Loads the tensors of `specs` as f32, by name.
-    pub(crate) fn load(&self, specs: &[TensorSpec]) -> Result<HashMap<String, Tensor>, ModelError> {
-        specs.iter().map(|spec| Ok((spec.name.clone(), self.tensor(&spec.name)?))).collect()
+    /// The tensor's values as f32: where they lie in the file if that has them so, else converted.
+    pub(crate) fn values(&self, name: &str) -> Result<Values, ModelError> {
+        if let Format::Safetensors { map, data_start, header } = &self.format
+            && let Some(info) = header.info(name)
+            && info.dtype == Dtype::F32
+        {
+            let (_, range) = self.mapped(map, *data_start, info.data_offsets, name)?;
+            if let Some(values) = Values::in_file(map, range) {
+                return Ok(values);
+            }
+        }
+        Ok(Values::Owned(self.converted(name)?))
+    }
+
+    fn converted(&self, name: &str) -> Result<Vec<f32>, ModelError> {
+        self.tensor(name)?
+            .flatten_all()
+            .and_then(|tensor| tensor.to_vec1::<f32>())
+            .map_err(|error| ModelError::corrupt(&self.path, plain(&error)))
     }
 
     /// Gives the tensor's values to `take`, as f32 in little-endian bytes, row by row.
@@ -181,11 +215,7 @@ impl WeightFile {
             map.release(range);
             return Ok(());
         }
-        let values = self
-            .tensor(name)?
-            .flatten_all()
-            .and_then(|tensor| tensor.to_vec1::<f32>())
-            .map_err(|error| ModelError::corrupt(&self.path, plain(&error)))?;
+        let values = self.converted(name)?;
         let mut bytes = Vec::with_capacity(4 * HASH_CHUNK);
         for chunk in values.chunks(HASH_CHUNK) {
             bytes.clear();

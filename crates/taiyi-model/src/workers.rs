@@ -2,17 +2,20 @@
 
 use std::num::NonZeroUsize;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
 
 use crate::ModelError;
+use crate::machine::Level;
+use crate::team::Team;
+use crate::towers::Scratch;
 
-/// A pool of one tower's own.
-///
-/// candle sizes its products by the machine's cores and hands them to the current rayon pool, so running
-/// inside this pool is what really bounds them.
+/// A pool of one tower's own, and the buffers of passes that are over.
 pub(crate) struct Workers {
     pool: rayon::ThreadPool,
+    level: Level,
+    idle: Mutex<Vec<Scratch>>,
 }
 
 impl Workers {
@@ -22,26 +25,36 @@ impl Workers {
             .thread_name(|index| format!("tower-{index}"))
             .build()
             .map_err(|error| ModelError::run(weights, format!("threads cannot be started: {error}")))?;
-        Ok(Self { pool })
+        Ok(Self { pool, level: Level::detect(), idle: Mutex::default() })
     }
 
     pub(crate) fn threads(&self) -> usize {
         self.pool.current_num_threads().max(1)
     }
 
-    /// Runs `forward` over `inputs` in sub-batches of at most `most`, side by side, results in order.
-    ///
-    /// Whole sub-batches scale better over threads than the small products inside of one.
-    pub(crate) fn map_batches<I: Sync, O: Send, E: Send>(
+    /// Runs `forward` over `batches`, results in order: side by side, on one thread each; or one batch alone on
+    /// all threads.
+    pub(crate) fn run<I: Sync, O: Send, E: Send>(
         &self,
-        inputs: &[I],
-        most: usize,
-        forward: impl Fn(&[I]) -> Result<Vec<O>, E> + Sync,
+        batches: &[I],
+        forward: impl Fn(&Team, &I, &mut Scratch) -> Result<Vec<O>, E> + Sync,
     ) -> Result<Vec<O>, E> {
-        let size = inputs.len().div_ceil(self.threads()).clamp(1, most.max(1));
-        let batches: Vec<Vec<O>> =
-            self.pool.install(|| inputs.par_chunks(size).map(&forward).collect::<Result<_, E>>())?;
-        Ok(batches.into_iter().flatten().collect())
+        let team = Team::new(self.level, if batches.len() == 1 { self.threads() } else { 1 });
+        let run = |batch| {
+            let mut scratch = self.lock().pop().unwrap_or_default();
+            let output = forward(&team, batch, &mut scratch);
+            self.lock().push(scratch);
+            output
+        };
+        let outputs: Vec<Vec<O>> = self.pool.install(|| match batches {
+            [batch] => run(batch).map(|output| vec![output]),
+            _ => batches.par_iter().with_max_len(1).map(run).collect(),
+        })?;
+        Ok(outputs.into_iter().flatten().collect())
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Scratch>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -50,15 +63,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn order_size_and_errors() {
+    fn order_threads_and_errors() {
         let workers = Workers::new(NonZeroUsize::new(3).unwrap(), Path::new("weights")).unwrap();
-        let inputs: Vec<usize> = (0..100).collect();
-        let doubled = workers.map_batches(&inputs, 8, |batch| {
-            assert!(batch.len() <= 8 && rayon::current_num_threads() == 3);
+        let batches: Vec<Vec<usize>> = (0..20).map(|start| (start * 5..start * 5 + 5).collect()).collect();
+        let doubled = workers.run(&batches, |team, batch, _| {
+            assert!(team.threads() == 1 && rayon::current_num_threads() == 3);
             Ok::<_, ()>(batch.iter().map(|x| x * 2).collect())
         });
-        assert_eq!(doubled.unwrap(), inputs.iter().map(|x| x * 2).collect::<Vec<_>>());
-        assert_eq!(workers.map_batches(&inputs, 8, |_| Err::<Vec<()>, _>("no")), Err("no"));
-        assert_eq!(workers.map_batches(&[] as &[u8], 8, |_| Ok::<Vec<()>, ()>(vec![])), Ok(vec![]));
+        assert_eq!(doubled.unwrap(), (0..100).map(|x| x * 2).collect::<Vec<_>>());
+        assert_eq!(workers.run(&batches, |_, _, _| Err::<Vec<()>, _>("no")), Err("no"));
+        assert_eq!(workers.run(&[] as &[u8], |_, _, _| Ok::<Vec<()>, ()>(vec![])), Ok(vec![]));
+        let alone = workers.run(&[7], |team, batch, _| Ok::<_, ()>(vec![team.threads() * batch]));
+        assert_eq!(alone, Ok(vec![21]));
     }
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
+use taiyi_core::Precision;
 use taiyi_tui::Images;
 
 use crate::flags::When;
@@ -17,6 +18,8 @@ use crate::flags::When;
 pub(crate) struct Config {
     pub(crate) index: Option<PathBuf>,
     pub(crate) model: Option<String>,
+    #[serde(deserialize_with = "precision")]
+    pub(crate) precision: Option<Precision>,
     pub(crate) threads: Option<usize>,
     pub(crate) color: Option<When>,
     pub(crate) exclude: Vec<String>,
@@ -55,6 +58,17 @@ impl Default for TuiConfig {
             viewer: Vec::new(),
             keys: BTreeMap::new(),
             theme: BTreeMap::new(),
+        }
+    }
+}
+
+fn precision<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Precision>, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    match Precision::from_name(&name) {
+        Some(precision) => Ok(Some(precision)),
+        None => {
+            let known = Precision::ALL.map(Precision::name).join(", ");
+            Err(D::Error::custom(format!("precision = {name:?} is not known: choose one of {known}")))
         }
     }
 }
@@ -98,5 +112,10 @@ mod tests {
         std::fs::write(&path, "modle = \"demo\"\n").unwrap();
         let error = format!("{:#}", Config::read(&path, true).unwrap_err());
         assert!(error.contains("modle") && error.contains("config.toml"), "{error}");
+        std::fs::write(&path, "precision = \"int8\"\n").unwrap();
+        assert_eq!(Config::read(&path, true).unwrap().precision, Some(Precision::Int8));
+        std::fs::write(&path, "precision = \"int4\"\n").unwrap();
+        let error = format!("{:#}", Config::read(&path, true).unwrap_err());
+        assert!(error.contains("choose one of f32, int8"), "{error}");
     }
 }

@@ -82,6 +82,17 @@ fn target() -> MutexGuard<'static, Target> {
     TARGET.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Tells what takes a while: on standard error unless that is to be quiet, or among the log lines where those go
+/// elsewhere.
+pub(crate) fn tell(message: &str) {
+    let on_screen = matches!(*target(), Target::StandardError);
+    if !on_screen {
+        tracing::warn!("{message}");
+    } else if tracing::enabled!(tracing::Level::WARN) {
+        crate::exit::note(message);
+    }
+}
+
 /// Writes one line to wherever lines go now.
 struct Line;
 

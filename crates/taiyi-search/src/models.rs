@@ -4,11 +4,12 @@ use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
-use taiyi_core::ModelId;
+use taiyi_core::{ModelId, Precision};
 use taiyi_model::{DEFAULT_MODEL, DEMO_MODEL, ModelError, ModelFolder, ModelPlace};
 use taiyi_store::{Snapshot, StoreError};
 
 use crate::fetching;
+use crate::logging;
 use crate::settings::Settings;
 
 /// A model folder and what it is.
@@ -21,27 +22,46 @@ pub(crate) struct Model {
 pub(crate) fn open(settings: &Settings) -> anyhow::Result<Model> {
     let asked = settings.model.as_deref().unwrap_or(DEFAULT_MODEL);
     let (name, place) = resolve(settings, asked)?;
-    open_place(settings, &name, &place)
+    open_place(settings, &name, &place, settings.precision.unwrap_or_default())
 }
 
-/// The model asked for, else the index's own, else the default one.
+/// The model asked for, else the index's own, else the default one; in the precision asked for, if one was.
 pub(crate) fn open_asked_or_of_index(settings: &Settings) -> anyhow::Result<Model> {
     if settings.model.is_some() {
         return open(settings);
     }
     match Snapshot::open(&settings.index_dir) {
-        Ok(snapshot) => open_for_index(settings, snapshot.model()),
+        Ok(snapshot) => open_for_rebuild(settings, snapshot.model()),
         Err(StoreError::NotFound { .. } | StoreError::NotPublished { .. }) => open(settings),
         Err(e) => Err(e.into()),
     }
 }
 
-/// The model that an index was built with, wherever it lies now.
+/// The model to embed an index anew with: what was asked for, and else as it was.
+pub(crate) fn open_for_rebuild(settings: &Settings, of_index: &ModelId) -> anyhow::Result<Model> {
+    if settings.model.is_some() {
+        return open(settings);
+    }
+    let precision = settings.precision.unwrap_or(of_index.precision());
+    open_for_index(settings, &of_index.clone().at(precision))
+}
+
+/// The model that an index was built with, wherever it lies now, in the precision that it was built with.
 pub(crate) fn open_for_index(settings: &Settings, of_index: &ModelId) -> anyhow::Result<Model> {
+    let precision = of_index.precision();
+    if let Some(asked) = settings.precision
+        && asked != precision
+    {
+        bail!(
+            "the index in {} was built with {of_index}, whose vectors are those of --precision {precision}, not \
+             {asked}: pass --precision {precision} or nothing, or index again with --rebuild --precision {asked}",
+            settings.index_dir.display()
+        );
+    }
     let asked = settings.model.as_deref();
     // A folder that holds or held the same weights must not stand before the model that is always here.
     if asked.is_none() && of_index.name == DEMO_MODEL {
-        let built_in = open_place(settings, DEMO_MODEL, &ModelPlace::BuiltIn)?;
+        let built_in = open_place(settings, DEMO_MODEL, &ModelPlace::BuiltIn, precision)?;
         if built_in.id.is_same_model(of_index) {
             return Ok(built_in);
         }
@@ -53,7 +73,7 @@ pub(crate) fn open_for_index(settings: &Settings, of_index: &ModelId) -> anyhow:
             format!("the index was built with {of_index}: say where it lies now with --model DIR")
         })?,
     };
-    let mut model = open_place(settings, &name, &place)?;
+    let mut model = open_place(settings, &name, &place, precision)?;
     if !model.id.is_same_model(of_index) {
         bail!(
             "the index in {} was built with {of_index}, but {place} holds {}: pass the right --model, or index \
@@ -78,8 +98,15 @@ fn resolve(settings: &Settings, asked: &str) -> anyhow::Result<(String, ModelPla
     }
 }
 
-pub(crate) fn open_place(settings: &Settings, name: &str, place: &ModelPlace) -> anyhow::Result<Model> {
-    let folder = ModelFolder::open_place(place)?;
+pub(crate) fn open_place(
+    settings: &Settings,
+    name: &str,
+    place: &ModelPlace,
+    precision: Precision,
+) -> anyhow::Result<Model> {
+    let folder = ModelFolder::open_place(place)?
+        .at(precision, Some(&settings.cache_dir))
+        .telling(|tower| logging::tell(&format!("bringing the {tower} tower's weights to 8 bits, once …")));
     let id = folder.id(name, Some(&settings.cache_dir))?;
     Ok(Model { folder, id })
 }
@@ -108,6 +135,6 @@ fn remembered(settings: &Settings, id: &ModelId) -> Option<PathBuf> {
 
 fn note(settings: &Settings, id: &ModelId) -> PathBuf {
     // The hash comes from an index's manifest: nothing else than its digits may name a file.
-    let digits: String = id.weights.chars().filter(char::is_ascii_hexdigit).collect();
+    let digits: String = id.hash().chars().filter(char::is_ascii_hexdigit).collect();
     settings.data_dir.join("model-folders").join(digits)
 }

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, anyhow, bail};
 use directories::ProjectDirs;
+use taiyi_core::Precision;
 use taiyi_model::ModelHomes;
 use taiyi_model::hub::HubOptions;
 
@@ -33,6 +34,8 @@ pub(crate) struct Settings {
     pub(crate) cache_dir: PathBuf,
     /// The model asked for, if one was.
     pub(crate) model: Option<String>,
+    /// The precision asked for, if one was.
+    pub(crate) precision: Option<Precision>,
     pub(crate) threads: NonZeroUsize,
     /// 0 errors, 1 warnings, 2 more, 3 details.
     pub(crate) verbosity: u8,
@@ -84,6 +87,17 @@ impl Settings {
                 (Some(model), _) => Some(model.clone()),
                 (None, Some(model)) => Some(unicode("TAIYI_MODEL", model)?),
                 (None, None) => config.model.filter(|model| !model.is_empty()),
+            },
+            precision: match (flags.precision, environment("TAIYI_PRECISION")) {
+                (Some(precision), _) => Some(precision),
+                (None, Some(name)) => {
+                    let name = unicode("TAIYI_PRECISION", name)?;
+                    let known = Precision::ALL.map(Precision::name).join(" or ");
+                    Some(Precision::from_name(&name).with_context(|| {
+                        format!("TAIYI_PRECISION={name:?} is not known: set it to {known}")
+                    })?)
+                }
+                (None, None) => config.precision,
             },
             threads: threads(match (flags.threads, environment("TAIYI_THREADS")) {
                 (Some(n), _) => Some(n),

@@ -1,15 +1,15 @@
 //! The text tower: a BERT encoder, and one of three ways from its states to an embedding ([`TextFeature`]).
-//!
-//! Encoder by candle-transformers (post-LayerNorm, checked against transformers); pooler, classifier and
-//! projection, which it lacks, are here.
 
-use candle_core::{DType, Device, IndexOp, Result, Tensor};
-use candle_nn::{Linear, Module, VarBuilder, linear, linear_no_bias};
-use candle_transformers::models::bert;
-
-use super::{dense, norm};
-use crate::config::{Activation, TextConfig, TextFeature};
-use crate::weights::{TensorSpec, WeightFile};
+use super::stack::{LayerNames, Norm, Order, Scratch, Stack};
+use super::{dense_specs, norm_specs};
+use crate::ModelError;
+use crate::config::{TextConfig, TextFeature};
+use crate::dense::{Dense, DenseScratch, Epilogue};
+use crate::machine::Panels;
+use crate::quantised::Table;
+use crate::source::Source;
+use crate::team::Team;
+use crate::weights::{Role, TensorSpec, WeightFile};
 
 const CLASSIFIER: &str = "classifier.weight";
 const PROJECTION: &str = "text_projection.weight";
@@ -56,31 +56,35 @@ impl Layout {
 pub(crate) fn tensors(config: &TextConfig, layout: Layout, dimension: usize) -> Vec<TensorSpec> {
     let width = config.layers.width;
     let mut specs = Vec::new();
-    for (name, rows) in
-        [("word", config.vocabulary), ("position", config.positions), ("token_type", config.token_types)]
-    {
+    for (name, rows, role) in [
+        ("word", config.vocabulary, Role::Table),
+        ("position", config.positions, Role::Plain),
+        ("token_type", config.token_types, Role::Plain),
+    ] {
         let name = layout.name(&format!("embeddings.{name}_embeddings.weight"));
-        specs.push(TensorSpec::new(name, &[rows, width]));
+        specs.push(TensorSpec::new(name, &[rows, width]).used_as(role));
     }
-    norm(&mut specs, &layout.name("embeddings.LayerNorm"), width);
+    norm_specs(&mut specs, &layout.name("embeddings.LayerNorm"), width);
     for index in 0..config.layers.count {
         let layer = layout.name(&format!("encoder.layer.{index}"));
         for part in ["query", "key", "value"] {
-            dense(&mut specs, &format!("{layer}.attention.self.{part}"), width, width);
+            dense_specs(&mut specs, &format!("{layer}.attention.self.{part}"), width, width);
         }
-        dense(&mut specs, &format!("{layer}.attention.output.dense"), width, width);
-        norm(&mut specs, &format!("{layer}.attention.output.LayerNorm"), width);
-        dense(&mut specs, &format!("{layer}.intermediate.dense"), width, config.layers.intermediate);
-        dense(&mut specs, &format!("{layer}.output.dense"), config.layers.intermediate, width);
-        norm(&mut specs, &format!("{layer}.output.LayerNorm"), width);
+        dense_specs(&mut specs, &format!("{layer}.attention.output.dense"), width, width);
+        norm_specs(&mut specs, &format!("{layer}.attention.output.LayerNorm"), width);
+        dense_specs(&mut specs, &format!("{layer}.intermediate.dense"), width, config.layers.intermediate);
+        dense_specs(&mut specs, &format!("{layer}.output.dense"), config.layers.intermediate, width);
+        norm_specs(&mut specs, &format!("{layer}.output.LayerNorm"), width);
     }
     match layout.feature {
         TextFeature::Classifier => {
-            dense(&mut specs, &layout.name("pooler.dense"), width, width);
-            dense(&mut specs, "classifier", width, dimension);
+            dense_specs(&mut specs, &layout.name("pooler.dense"), width, width);
+            dense_specs(&mut specs, "classifier", width, dimension);
         }
-        TextFeature::Pooler => dense(&mut specs, &layout.name("pooler.dense"), width, width),
-        TextFeature::Projection => specs.push(TensorSpec::new(PROJECTION, &[dimension, width])),
+        TextFeature::Pooler => dense_specs(&mut specs, &layout.name("pooler.dense"), width, width),
+        TextFeature::Projection => {
+            specs.push(TensorSpec::new(PROJECTION, &[dimension, width]).used_as(Role::Dense));
+        }
     }
     specs
 }
@@ -94,106 +98,143 @@ pub(crate) enum Padding {
     Attended(usize),
 }
 
-/// From the first token's last hidden state, f32 `[texts, width]`, to the embedding.
+/// From the first token's last state to the embedding.
 enum Head {
-    Classifier { pooler: Linear, classifier: Linear },
-    Pooler(Linear),
-    Projection(Linear),
+    Classifier { pooler: Dense, classifier: Dense },
+    Pooler(Dense),
+    Projection(Dense),
 }
 
 impl Head {
-    fn load(vb: &VarBuilder<'_>, layout: Layout, width: usize, dimension: usize) -> Result<Self> {
-        let pooler = || linear(width, width, vb.pp(layout.name("pooler.dense")));
+    fn load(source: Source<'_>, layout: Layout, width: usize, dimension: usize) -> Result<Self, ModelError> {
+        let pooler = || source.dense(&layout.name("pooler.dense"), width, width, true);
         Ok(match layout.feature {
             TextFeature::Classifier => Self::Classifier {
                 pooler: pooler()?,
-                classifier: linear(width, dimension, vb.pp("classifier"))?,
+                classifier: source.dense("classifier", width, dimension, true)?,
             },
             TextFeature::Pooler => Self::Pooler(pooler()?),
             TextFeature::Projection => {
-                Self::Projection(linear_no_bias(width, dimension, vb.pp("text_projection"))?)
+                Self::Projection(source.dense("text_projection", width, dimension, false)?)
             }
         })
     }
 
-    fn forward(&self, first: &Tensor) -> Result<Tensor> {
+    /// `[texts, width]` into `output`, `[texts, dimension]`, by way of `hidden`.
+    fn forward(&self, team: &Team, hidden: &mut Panels, output: &mut Panels, scratch: &mut DenseScratch) {
         match self {
-            Self::Classifier { pooler, classifier } => classifier.forward(&pooler.forward(first)?.tanh()?),
-            Self::Pooler(pooler) => pooler.forward(first)?.tanh(),
-            Self::Projection(projection) => projection.forward(first),
+            Self::Classifier { pooler, classifier } => {
+                pooler.apply(team, hidden, Epilogue::Store, output, scratch);
+                tanh(output);
+                std::mem::swap(hidden, output);
+                classifier.apply(team, hidden, Epilogue::Store, output, scratch);
+            }
+            Self::Pooler(pooler) => {
+                pooler.apply(team, hidden, Epilogue::Store, output, scratch);
+                tanh(output);
+            }
+            Self::Projection(projection) => projection.apply(team, hidden, Epilogue::Store, output, scratch),
+        }
+    }
+}
+
+fn tanh(x: &mut Panels) {
+    for token in 0..x.tokens() {
+        for value in x.token_mut(token) {
+            *value = value.tanh();
         }
     }
 }
 
 /// The network with its weights.
 pub(crate) struct Bert {
-    encoder: bert::BertModel,
+    width: usize,
+    /// `[vocabulary, width]`
+    words: Table,
+    /// `[positions, width]`, the first token type's row added.
+    positions: Vec<f32>,
+    norm: Norm,
+    stack: Stack,
     head: Head,
 }
 
 impl Bert {
     pub(crate) fn load(
-        vb: &VarBuilder<'_>,
+        source: Source<'_>,
         config: &TextConfig,
         layout: Layout,
         dimension: usize,
-    ) -> Result<Self> {
+    ) -> Result<Self, ModelError> {
         let layers = &config.layers;
-        let encoder = bert::Config {
-            vocab_size: config.vocabulary,
-            hidden_size: layers.width,
-            num_hidden_layers: layers.count,
-            num_attention_heads: layers.heads,
-            intermediate_size: layers.intermediate,
-            hidden_act: match layers.activation {
-                Activation::Gelu => bert::HiddenAct::Gelu,
-                Activation::GeluTanh => bert::HiddenAct::GeluApproximate,
-                Activation::Relu => bert::HiddenAct::Relu,
-                // Refused when the configuration is read.
-                Activation::QuickGelu => candle_core::bail!("BERT with quick GELU is not supported"),
-            },
-            max_position_embeddings: config.positions,
-            type_vocab_size: config.token_types,
-            layer_norm_eps: layers.eps,
-            model_type: None,
-            ..bert::Config::default()
-        };
-        let root = match layout.prefix.strip_suffix('.') {
-            Some(prefix) => vb.pp(prefix),
-            None => vb.clone(),
+        let table = |name: &str| layout.name(&format!("embeddings.{name}_embeddings.weight"));
+        let mut positions = source.vector(&table("position"))?;
+        let types = source.values(&table("token_type"))?;
+        for row in positions.chunks_mut(layers.width) {
+            for (value, kind) in row.iter_mut().zip(types.as_slice()) {
+                *value += kind;
+            }
+        }
+        let names = |index| {
+            let layer = layout.name(&format!("encoder.layer.{index}"));
+            let part = |name: &str| format!("{layer}.{name}");
+            LayerNames {
+                query: part("attention.self.query"),
+                key: part("attention.self.key"),
+                value: part("attention.self.value"),
+                out: part("attention.output.dense"),
+                norm1: part("attention.output.LayerNorm"),
+                up: part("intermediate.dense"),
+                down: part("output.dense"),
+                norm2: part("output.LayerNorm"),
+            }
         };
         Ok(Self {
-            encoder: bert::BertModel::load(root, &encoder)?,
-            head: Head::load(vb, layout, layers.width, dimension)?,
+            width: layers.width,
+            words: source.table(&table("word"))?,
+            positions,
+            norm: Norm::load(source, &layout.name("embeddings.LayerNorm"), layers.eps)?,
+            stack: Stack::load(source, layers, Order::After, names)?,
+            head: Head::load(source, layout, layers.width, dimension)?,
         })
     }
 
-    /// Embeds `texts`, padded with the token `pad_id`: f32 `[texts, dimension]`, not of unit length.
-    ///
-    /// The attention weight of masked padding is exactly zero, since the mask takes the smallest f32 off
-    /// its score.
-    pub(crate) fn forward(&self, texts: &[&[u32]], pad_id: u32, padding: Padding) -> Result<Tensor> {
-        let mut longest = texts.iter().map(|text| text.len()).max().unwrap_or(0);
-        let mut weight_of_padding = 0.0f32;
-        if let Padding::Attended(length) = padding {
-            longest = longest.max(length);
-            weight_of_padding = 1.0;
-        }
-        let mut ids = Vec::with_capacity(texts.len() * longest);
-        let mut mask = Vec::with_capacity(texts.len() * longest);
+    /// Embeds `texts`: a row each, not of unit length. Attended padding is the token `pad_id`; masked padding
+    /// is none at all, every text is as long as it is.
+    pub(crate) fn forward(
+        &self,
+        team: &Team,
+        texts: &[&[u32]],
+        pad_id: u32,
+        padding: Padding,
+        scratch: &mut Scratch,
+    ) -> Vec<Vec<f32>> {
+        let length = |text: &[u32]| match padding {
+            Padding::Masked => text.len(),
+            Padding::Attended(longest) => text.len().max(longest),
+        };
+        scratch.sequences.clear();
+        let mut tokens = 0;
         for text in texts {
-            let pad = longest - text.len();
-            ids.extend_from_slice(text);
-            ids.extend(std::iter::repeat_n(pad_id, pad));
-            mask.extend(std::iter::repeat_n(1.0f32, text.len()));
-            mask.extend(std::iter::repeat_n(weight_of_padding, pad));
+            let start = tokens;
+            tokens += length(text);
+            scratch.sequences.push(start..tokens);
         }
-        let shape = (texts.len(), longest);
-        let ids = Tensor::from_vec(ids, shape, &Device::Cpu)?;
-        let types = Tensor::zeros(shape, DType::U32, &Device::Cpu)?;
-        let mask = Tensor::from_vec(mask, shape, &Device::Cpu)?;
-        let hidden = self.encoder.forward(&ids, &types, Some(&mask))?;
-        let first = hidden.i((.., 0))?.contiguous()?;
-        self.head.forward(&first)
+        scratch.hidden.reset(tokens, self.width);
+        for (text, sequence) in texts.iter().zip(&scratch.sequences) {
+            let ids = text.iter().copied().chain(std::iter::repeat(pad_id));
+            for ((token, id), position) in
+                sequence.clone().zip(ids).zip(self.positions.chunks_exact(self.width))
+            {
+                let word = self.words.row(id as usize, self.width);
+                for ((value, word), position) in scratch.hidden.token_mut(token).zip(word).zip(position) {
+                    *value = word + position;
+                }
+            }
+        }
+        self.norm.apply(team, &mut scratch.hidden);
+        self.stack.forward(team, scratch);
+        let Scratch { hidden, extra, dense, .. } = scratch;
+        self.head.forward(team, hidden, extra, dense);
+        (0..texts.len()).map(|text| extra.token(text).collect()).collect()
     }
 }

@@ -1,18 +1,21 @@
-//! The two networks, as tensors in and tensors out.
+//! The two networks: token ids or pixels in, numbers out.
 
 pub(crate) mod bert;
+mod stack;
 pub(crate) mod vit;
 
-use crate::weights::TensorSpec;
+pub(crate) use stack::Scratch;
+
+use crate::weights::{Role, TensorSpec};
 
 /// Weight and bias of a dense layer, `[to, from]` and `[to]`.
-fn dense(specs: &mut Vec<TensorSpec>, name: &str, from: usize, to: usize) {
-    specs.push(TensorSpec::new(format!("{name}.weight"), &[to, from]));
+fn dense_specs(specs: &mut Vec<TensorSpec>, name: &str, from: usize, to: usize) {
+    specs.push(TensorSpec::new(format!("{name}.weight"), &[to, from]).used_as(Role::Dense));
     specs.push(TensorSpec::new(format!("{name}.bias"), &[to]));
 }
 
 /// Gain and bias of a LayerNorm, `[width]` each.
-fn norm(specs: &mut Vec<TensorSpec>, name: &str, width: usize) {
+fn norm_specs(specs: &mut Vec<TensorSpec>, name: &str, width: usize) {
     specs.push(TensorSpec::new(format!("{name}.weight"), &[width]));
     specs.push(TensorSpec::new(format!("{name}.bias"), &[width]));
 }

@@ -1,14 +1,13 @@
 //! The image tower: CLIP's vision transformer and its projection.
-//!
-//! Built from candle-nn's layers: candle-transformers' own knows quick GELU alone (ViT-H has the exact
-//! one), fixes the LayerNorms' eps, and draws a missing class embedding at random.
 
-use candle_core::{D, IndexOp, Result, Tensor};
-use candle_nn::{LayerNorm, Linear, Module, VarBuilder, layer_norm, linear, linear_no_bias, ops};
-
-use super::{dense, norm};
-use crate::config::{Activation, Layers, VisionConfig};
-use crate::weights::TensorSpec;
+use super::stack::{LayerNames, Norm, Order, Scratch, Stack};
+use super::{dense_specs, norm_specs};
+use crate::ModelError;
+use crate::config::VisionConfig;
+use crate::dense::{Dense, Epilogue};
+use crate::source::Source;
+use crate::team::Team;
+use crate::weights::{Role, TensorSpec};
 
 /// Where the embedding's size is read from.
 pub(crate) const PROJECTION: &str = "visual_projection.weight";
@@ -18,22 +17,23 @@ pub(crate) fn tensors(config: &VisionConfig, dimension: usize) -> Vec<TensorSpec
     let (width, patch) = (config.layers.width, config.patch as usize);
     let mut specs = vec![
         TensorSpec::new("vision_model.embeddings.class_embedding", &[width]),
-        TensorSpec::new("vision_model.embeddings.patch_embedding.weight", &[width, 3, patch, patch]),
+        TensorSpec::new("vision_model.embeddings.patch_embedding.weight", &[width, 3, patch, patch])
+            .used_as(Role::Dense),
         TensorSpec::new("vision_model.embeddings.position_embedding.weight", &[config.patches() + 1, width]),
-        TensorSpec::new(PROJECTION, &[dimension, width]),
+        TensorSpec::new(PROJECTION, &[dimension, width]).used_as(Role::Dense),
     ];
     // The checkpoints' spelling.
-    norm(&mut specs, "vision_model.pre_layrnorm", width);
-    norm(&mut specs, "vision_model.post_layernorm", width);
+    norm_specs(&mut specs, "vision_model.pre_layrnorm", width);
+    norm_specs(&mut specs, "vision_model.post_layernorm", width);
     for index in 0..config.layers.count {
         let layer = format!("vision_model.encoder.layers.{index}");
         for part in ["q_proj", "k_proj", "v_proj", "out_proj"] {
-            dense(&mut specs, &format!("{layer}.self_attn.{part}"), width, width);
+            dense_specs(&mut specs, &format!("{layer}.self_attn.{part}"), width, width);
         }
-        norm(&mut specs, &format!("{layer}.layer_norm1"), width);
-        dense(&mut specs, &format!("{layer}.mlp.fc1"), width, config.layers.intermediate);
-        dense(&mut specs, &format!("{layer}.mlp.fc2"), config.layers.intermediate, width);
-        norm(&mut specs, &format!("{layer}.layer_norm2"), width);
+        norm_specs(&mut specs, &format!("{layer}.layer_norm1"), width);
+        dense_specs(&mut specs, &format!("{layer}.mlp.fc1"), width, config.layers.intermediate);
+        dense_specs(&mut specs, &format!("{layer}.mlp.fc2"), config.layers.intermediate, width);
+        norm_specs(&mut specs, &format!("{layer}.layer_norm2"), width);
     }
     specs
 }
@@ -43,119 +43,99 @@ pub(crate) struct Vit {
     side: usize,
     patch: usize,
     /// `[width, 3·patch·patch]`
-    patches: Linear,
-    /// `[1, 1, width]`
-    class: Tensor,
-    /// `[patches + 1, width]`
-    positions: Tensor,
-    before: LayerNorm,
-    layers: Vec<Layer>,
-    after: LayerNorm,
-    projection: Linear,
+    patches: Dense,
+    /// `[patches + 1, width]`, the class embedding added to the first row.
+    positions: Vec<f32>,
+    before: Norm,
+    stack: Stack,
+    after: Norm,
+    projection: Dense,
 }
 
 impl Vit {
-    pub(crate) fn load(vb: &VarBuilder<'_>, config: &VisionConfig, dimension: usize) -> Result<Self> {
-        let Layers { width, eps, .. } = config.layers;
-        let patch = config.patch as usize;
-        let (model, embeddings) = (vb.pp("vision_model"), vb.pp("vision_model.embeddings"));
-        let patches = embeddings
-            .get((width, 3, patch, patch), "patch_embedding.weight")?
-            .reshape((width, config.patch_values()))?;
+    pub(crate) fn load(
+        source: Source<'_>,
+        config: &VisionConfig,
+        dimension: usize,
+    ) -> Result<Self, ModelError> {
+        let (width, eps) = (config.layers.width, config.layers.eps);
+        let embeddings = |name: &str| format!("vision_model.embeddings.{name}");
+        let mut positions = source.vector(&embeddings("position_embedding.weight"))?;
+        for (value, class) in positions.iter_mut().zip(source.vector(&embeddings("class_embedding"))?) {
+            *value += class;
+        }
+        let names = |index| {
+            let layer = format!("vision_model.encoder.layers.{index}");
+            let part = |name: &str| format!("{layer}.{name}");
+            LayerNames {
+                query: part("self_attn.q_proj"),
+                key: part("self_attn.k_proj"),
+                value: part("self_attn.v_proj"),
+                out: part("self_attn.out_proj"),
+                norm1: part("layer_norm1"),
+                up: part("mlp.fc1"),
+                down: part("mlp.fc2"),
+                norm2: part("layer_norm2"),
+            }
+        };
         Ok(Self {
             side: config.side as usize,
-            patch,
-            patches: Linear::new(patches, None),
-            class: embeddings.get(width, "class_embedding")?.reshape((1, 1, width))?,
-            positions: embeddings.get((config.patches() + 1, width), "position_embedding.weight")?,
-            before: layer_norm(width, eps, model.pp("pre_layrnorm"))?,
-            layers: (0..config.layers.count)
-                .map(|index| Layer::load(&model.pp(format!("encoder.layers.{index}")), &config.layers))
-                .collect::<Result<_>>()?,
-            after: layer_norm(width, eps, model.pp("post_layernorm"))?,
-            projection: linear_no_bias(width, dimension, vb.pp("visual_projection"))?,
+            patch: config.patch as usize,
+            patches: source.dense(&embeddings("patch_embedding"), config.patch_values(), width, false)?,
+            positions,
+            before: Norm::load(source, "vision_model.pre_layrnorm", eps)?,
+            stack: Stack::load(source, &config.layers, Order::Before, names)?,
+            after: Norm::load(source, "vision_model.post_layernorm", eps)?,
+            projection: source.dense("visual_projection", width, dimension, false)?,
         })
     }
 
-    /// Embeds normalised pixels, f32 `[pictures, 3, side, side]`: f32 `[pictures, dimension]`, not of unit
-    /// length.
-    pub(crate) fn forward(&self, pixels: &Tensor) -> Result<Tensor> {
-        let (batch, channels, ..) = pixels.dims4()?;
+    /// Embeds pictures, RGB `[side, side, 3]` of 8 bits each: a row each, not of unit length. `values` are what the 256
+    /// values of a channel are normalised to.
+    pub(crate) fn forward(
+        &self,
+        team: &Team,
+        pictures: &[&[u8]],
+        values: &[[f32; 256]; 3],
+        scratch: &mut Scratch,
+    ) -> Vec<Vec<f32>> {
+        let Scratch { hidden, extra, sequences, dense, .. } = scratch;
         let per_side = self.side / self.patch;
-        // Patches do not overlap, so the convolution is one matrix product over their pixels.
-        let patches = pixels
-            .reshape(&[batch, channels, per_side, self.patch, per_side, self.patch][..])?
-            .permute([0, 2, 4, 1, 3, 5])?
-            .reshape((batch, per_side * per_side, channels * self.patch * self.patch))?;
-        let patches = self.patches.forward(&patches)?;
-        let class = self.class.broadcast_as((batch, 1, self.class.dim(D::Minus1)?))?;
-        let tokens = Tensor::cat(&[&class, &patches], 1)?.broadcast_add(&self.positions)?;
-        let mut hidden = self.before.forward(&tokens)?;
-        for layer in &self.layers {
-            hidden = layer.forward(&hidden)?;
+        let tokens = per_side * per_side + 1;
+        sequences.clear();
+        sequences.extend((0..pictures.len()).map(|index| index * tokens..(index + 1) * tokens));
+        // Patches do not overlap, so the convolution is one product over their pixels. Of the class token it makes
+        // nothing; that has its place among the tokens already.
+        extra.reset(pictures.len() * tokens, 3 * self.patch * self.patch);
+        for (picture, sequence) in pictures.iter().zip(&*sequences) {
+            extra.token_mut(sequence.start).for_each(|value| *value = 0.0);
+            for (index, token) in sequence.clone().skip(1).enumerate() {
+                let (top, left) = (index / per_side * self.patch, index % per_side * self.patch);
+                let mut to = extra.token_mut(token);
+                for (channel, values) in values.iter().enumerate() {
+                    for row in top..top + self.patch {
+                        let from = (row * self.side + left) * 3 + channel;
+                        let pixels = picture.get(from..).unwrap_or_default().iter().step_by(3);
+                        for (pixel, to) in pixels.take(self.patch).zip(&mut to) {
+                            *to = values[usize::from(*pixel)];
+                        }
+                    }
+                }
+            }
         }
-        let class = hidden.i((.., 0))?.contiguous()?;
-        self.projection.forward(&self.after.forward(&class)?)
-    }
-}
-
-/// Attention and feed-forward, each behind its LayerNorm.
-struct Layer {
-    heads: usize,
-    activation: Activation,
-    norm1: LayerNorm,
-    query: Linear,
-    key: Linear,
-    value: Linear,
-    out: Linear,
-    norm2: LayerNorm,
-    up: Linear,
-    down: Linear,
-}
-
-impl Layer {
-    fn load(vb: &VarBuilder<'_>, layers: &Layers) -> Result<Self> {
-        let (width, inner) = (layers.width, layers.intermediate);
-        let attention = vb.pp("self_attn");
-        Ok(Self {
-            heads: layers.heads,
-            activation: layers.activation,
-            norm1: layer_norm(width, layers.eps, vb.pp("layer_norm1"))?,
-            query: linear(width, width, attention.pp("q_proj"))?,
-            key: linear(width, width, attention.pp("k_proj"))?,
-            value: linear(width, width, attention.pp("v_proj"))?,
-            out: linear(width, width, attention.pp("out_proj"))?,
-            norm2: layer_norm(width, layers.eps, vb.pp("layer_norm2"))?,
-            up: linear(width, inner, vb.pp("mlp.fc1"))?,
-            down: linear(inner, width, vb.pp("mlp.fc2"))?,
-        })
-    }
-
-    /// `[batch, tokens, width]` to the same.
-    fn forward(&self, input: &Tensor) -> Result<Tensor> {
-        let hidden = (input + self.attention(&self.norm1.forward(input)?)?)?;
-        let inner = activate(&self.up.forward(&self.norm2.forward(&hidden)?)?, self.activation)?;
-        hidden + self.down.forward(&inner)?
-    }
-
-    fn attention(&self, input: &Tensor) -> Result<Tensor> {
-        let (batch, tokens, width) = input.dims3()?;
-        let head = width / self.heads;
-        let split = |linear: &Linear| {
-            linear.forward(input)?.reshape((batch, tokens, self.heads, head))?.transpose(1, 2)?.contiguous()
-        };
-        let query = (split(&self.query)? * (head as f64).powf(-0.5))?;
-        let scores = query.matmul(&split(&self.key)?.t()?)?;
-        let mixed = ops::softmax_last_dim(&scores)?.matmul(&split(&self.value)?)?;
-        self.out.forward(&mixed.transpose(1, 2)?.reshape((batch, tokens, width))?)
-    }
-}
-
-fn activate(x: &Tensor, activation: Activation) -> Result<Tensor> {
-    match activation {
-        Activation::Gelu => x.gelu_erf(),
-        Activation::GeluTanh => x.gelu(),
-        Activation::Relu => x.relu(),
-        Activation::QuickGelu => x * ops::sigmoid(&(x * 1.702)?)?,
+        self.patches.apply(team, extra, Epilogue::Store, hidden, dense);
+        for sequence in &*sequences {
+            for (token, position) in sequence.clone().zip(self.positions.chunks_exact(hidden.features())) {
+                for (value, position) in hidden.token_mut(token).zip(position) {
+                    *value += position;
+                }
+            }
+        }
+        self.before.apply(team, hidden);
+        self.stack.forward(team, scratch);
+        let Scratch { hidden, extra, dense, .. } = scratch;
+        self.after.apply(team, hidden);
+        self.projection.apply(team, hidden, Epilogue::Store, extra, dense);
+        (0..pictures.len()).map(|picture| extra.token(picture).collect()).collect()
     }
 }

@@ -7,6 +7,7 @@ mod golden;
 mod hub;
 mod identity;
 mod kinds;
+mod quantised;
 #[allow(dead_code)]
 #[path = "../../../../tests/stand_in.rs"]
 mod stand_in;

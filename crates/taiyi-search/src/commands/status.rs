@@ -47,7 +47,12 @@ pub(crate) fn run(settings: &Settings, flags: &StatusFlags) -> anyhow::Result<Ex
         let model = snapshot.model();
         let object = json!({
             "index": settings.index_dir.to_string_lossy(),
-            "model": { "name": model.name, "weights": model.weights, "dimension": model.dimension },
+            "model": {
+                "name": model.name,
+                "weights": model.weights,
+                "precision": model.precision().name(),
+                "dimension": model.dimension,
+            },
             "generation": snapshot.generation(),
             "published": published,
             "pictures": snapshot.len(),

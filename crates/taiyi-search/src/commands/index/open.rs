@@ -55,10 +55,7 @@ pub(super) fn open(settings: &Settings, flags: &IndexFlags) -> anyhow::Result<Op
 
 /// Everything will be embedded anew, so everything has to be there.
 fn rebuild(settings: &Settings, writer: Writer) -> anyhow::Result<Opened> {
-    let model = match settings.model {
-        Some(_) => models::open(settings)?,
-        None => models::open_for_index(settings, writer.model())?,
-    };
+    let model = models::open_for_rebuild(settings, writer.model())?;
     check_roots_exist(&writer.roots()?)?;
     // An interrupted rebuild to the same model goes on instead of starting over.
     if writer.is_rebuilding() && writer.model().is_same_model(&model.id) {
@@ -80,9 +77,9 @@ fn rebuild(settings: &Settings, writer: Writer) -> anyhow::Result<Opened> {
 /// With the ledger lost, the published generation still knows the model and the roots.
 fn rebuild_lost(settings: &Settings, flags: &IndexFlags, what: &str) -> anyhow::Result<Opened> {
     let snapshot = Snapshot::open(&settings.index_dir).ok();
-    let model = match (&snapshot, &settings.model) {
-        (Some(snapshot), None) => models::open_for_index(settings, snapshot.model())?,
-        _ => models::open(settings)?,
+    let model = match &snapshot {
+        Some(snapshot) => models::open_for_rebuild(settings, snapshot.model())?,
+        None => models::open(settings)?,
     };
     let roots = snapshot.map(|snapshot| snapshot.roots().to_vec()).unwrap_or_default();
     check_roots_exist(&roots)?;

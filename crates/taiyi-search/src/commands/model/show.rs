@@ -19,7 +19,7 @@ pub(crate) fn run(settings: &Settings, flags: &ShowFlags) -> anyhow::Result<Exit
         Err(ModelError::NotHere { name, .. }) => return absent(name, flags.format),
         Err(e) => return Err(e.into()),
     };
-    let model = models::open_place(settings, &name, &place)?;
+    let model = models::open_place(settings, &name, &place, settings.precision.unwrap_or_default())?;
     let is = model.folder.description();
     let files: Vec<_> = model.folder.files().into_iter().map(|path| (length(&path), path)).collect();
     let mut out = anstream::stdout().lock();

@@ -1,6 +1,4 @@
-//! The one place of this crate with `unsafe`: mapping weight files into memory.
-
-#![allow(unsafe_code)]
+//! Weight files mapped into memory.
 
 use std::fs::File;
 use std::io;
