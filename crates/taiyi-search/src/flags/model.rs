@@ -13,7 +13,7 @@ pub(crate) enum ModelFlags {
     Fetch(FetchFlags),
     Show(ShowFlags),
     Verify(VerifyModelFlags),
-    Import(ImportFlags),
+    Import(ImportModelFlags),
     Remove(RemoveModelFlags),
 }
 
@@ -76,7 +76,7 @@ pub(crate) struct VerifyModelFlags {
 /// config.json, model.safetensors or pytorch_model.bin, and vocab.txt. It is checked first, and copied whole or not
 /// at all.
 #[derive(Args, Debug)]
-pub(crate) struct ImportFlags {
+pub(crate) struct ImportModelFlags {
     /// The folder; with --image, that of the text tower
     #[arg(value_name = "DIR")]
     pub(crate) dir: PathBuf,

@@ -7,12 +7,12 @@ use taiyi_model::library::{LibraryError, import};
 
 use crate::exit::{self, Exit};
 use crate::fetching::FetchReporter;
-use crate::flags::ImportFlags;
+use crate::flags::ImportModelFlags;
 use crate::interrupt;
 use crate::output::text::show_path;
 use crate::settings::Settings;
 
-pub(crate) fn run(settings: &Settings, flags: &ImportFlags) -> anyhow::Result<Exit> {
+pub(crate) fn run(settings: &Settings, flags: &ImportModelFlags) -> anyhow::Result<Exit> {
     for dir in [Some(&flags.dir), flags.image.as_ref()].into_iter().flatten() {
         if !dir.is_dir() {
             bail!("there is no folder {}", show_path(dir));
