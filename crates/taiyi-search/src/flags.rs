@@ -9,7 +9,7 @@ use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use taiyi_core::Precision;
 
 pub(crate) use model::{
-    FetchFlags, ImportFlags, ListFlags, ModelFlags, RemoveModelFlags, ShowFlags, VerifyModelFlags,
+    FetchFlags, ImportModelFlags, ListFlags, ModelFlags, RemoveModelFlags, ShowFlags, VerifyModelFlags,
 };
 
 /// Search your own pictures with Chinese sentences, on your own machine.
