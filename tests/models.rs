@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::harness::{Output, Running, Sandbox, copy_dir, files_below, finish, tiny_model};
 use crate::stand_in::{ForwardProxy, StandIn, blob_name};
+use crate::tmux::{self, Start};
 
 const TEXT: &str = "IDEA-CCNL/Taiyi-CLIP-Roberta-102M-Chinese";
 const IMAGE: &str = "openai/clip-vit-base-patch32";
@@ -285,6 +286,7 @@ fn a_corrupted_blob_is_found() {
         found.text()
     );
     run(&s, &hub, &["model", "fetch", "cn-clip-b16", "--to", "out"]).refused(&["damaged"]);
+    assert!(!s.at("out/model.safetensors").exists(), "nothing damaged has a model's name");
     run(&s, &hub, &["model", "remove", "cn-clip-b16", "--yes"]).succeeded();
     run(&s, &hub, &["model", "fetch", "cn-clip-b16"]).succeeded();
     run(&s, &hub, &["model", "verify", "cn-clip-b16"]).succeeded();
@@ -352,4 +354,33 @@ fn a_fetch_at_full_size() {
     let path = files_below(&cache(&s)).into_iter().find(|path| path.ends_with(&blob)).unwrap();
     assert_eq!(blob_name("pytorch_model.bin", &fs::read(path).unwrap()), blob);
     println!("{BYTES} bytes, ranges {ranges:?}, {took:?}, {}\n{}", peak.join().unwrap(), fetched.stderr);
+}
+
+#[test]
+fn somebody_at_a_terminal_is_asked() {
+    if !tmux::is_there() {
+        return;
+    }
+    let (s, hub) = (Sandbox::new(), hub());
+    s.paint("1.png", 1);
+    let photos = s.at("photos");
+    let line = format!("taiyi index '{}'", photos.display());
+    let question = "model taiyi-102m is not here. Fetch it now";
+
+    let terminal = Start::line(&line).env("HF_ENDPOINT", &hub.url()).run(&s);
+    terminal.wait_for_text(&[question, &hub.url(), "[Y/n]"]);
+    terminal.send_text("n");
+    terminal.send_keys(&["Enter"]);
+    let screen = terminal.left_with(2);
+    assert!(screen.contains("taiyi-search model fetch taiyi-102m"), "{screen}");
+    assert_eq!(hub.take_asked(), [], "nothing was fetched");
+    drop(terminal);
+
+    // Enter alone is a yes.
+    let terminal = Start::line(&line).env("HF_ENDPOINT", &hub.url()).run(&s);
+    terminal.wait_for_text(&[question, "[Y/n]"]);
+    terminal.send_keys(&["Enter"]);
+    terminal.left_with(0);
+    assert_eq!(place_of(&s, &hub, "taiyi-102m")["here"], true);
+    assert_eq!(s.status()["model"]["name"], "taiyi-102m");
 }

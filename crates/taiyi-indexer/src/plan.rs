@@ -264,6 +264,10 @@ impl<'a> LedgerView<'a> {
         let Some(ledger) = self.ledger else { return Ok(gone) };
         let target = self.target;
         let mut count = |relative: RelativePath, record: &LocationRecord| {
+            // Nobody has ever said that its file is here.
+            if record.stamp.is_imported() {
+                return;
+            }
             let picture = u64::from(matches!(record.state, LocationState::Indexed(_)));
             let absolute = target.root.join(relative.to_path());
             if problems.iter().any(|problem| absolute.starts_with(&problem.path)) {
@@ -293,10 +297,6 @@ impl<'a> LedgerView<'a> {
             };
             for location in ledger.locations(root.id, below.as_ref()) {
                 let (path, record) = location?;
-                // Nobody has ever said that its file is here.
-                if record.stamp.is_imported() {
-                    continue;
-                }
                 let absolute = root.path.join(path.to_path());
                 let Ok(rest) = absolute.strip_prefix(&target.root) else { continue };
                 let Ok(relative) = RelativePath::from_path(rest) else { continue };

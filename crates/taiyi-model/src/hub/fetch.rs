@@ -93,10 +93,15 @@ pub fn fetch_to(
             for file in files {
                 let file_name = file.path.file_name().unwrap_or_default();
                 let target = dir.join(below).join(file_name);
-                let hash = copy_file(&file.path, &target, cancel)?;
+                // Under its own name only when it is known to be right.
+                let draft = work.join(file_name);
+                let hash = copy_file(&file.path, &draft, cancel)?;
                 if let Some(expected) = RepositoryCache::recorded_hash(&file) {
-                    check_copy(&target, &expected, cancel)?;
+                    check_copy(&draft, &file.path, &expected, model.name, cancel).inspect_err(|_| {
+                        let _ = fs::remove_file(&draft);
+                    })?;
                 }
+                fs::rename(&draft, &target).map_err(|error| HubError::io(&target, error))?;
                 record.add(&below.join(file_name), file.bytes, &hash);
             }
         }
@@ -107,17 +112,23 @@ pub fn fetch_to(
 }
 
 /// Says so when what was copied out of the cache is not what was once fetched.
-fn check_copy(copy: &Path, expected: &FileHash, cancel: &AtomicBool) -> Result<(), HubError> {
+fn check_copy(
+    copy: &Path,
+    original: &Path,
+    expected: &FileHash,
+    name: &str,
+    cancel: &AtomicBool,
+) -> Result<(), HubError> {
     let actual = expected.of_same_kind(copy, cancel).map_err(|error| HubError::io(copy, error))?;
     let actual = actual.ok_or(HubError::Cancelled)?;
     if actual == *expected {
         return Ok(());
     }
     Err(HubError::Server {
-        what: copy.display().to_string(),
+        what: original.display().to_string(),
         problem: format!(
-            "the copy in the cache is damaged (hash {actual} instead of {expected}): `taiyi-search model remove` and \
-             fetch again"
+            "the file in the cache is damaged (hash {actual} instead of {expected}): `taiyi-search model remove \
+             {name}`, and fetch again"
         ),
     })
 }

@@ -38,8 +38,9 @@ impl<'a> Finder<'a> {
         Self { files, by_name, by_stem }
     }
 
-    /// The file called `name`: by its path, else by the end of its path, else by its name, else by its name without
-    /// the extension.
+    /// The file called `name`: by its path, else by its name, else by its name without the extension. Where both have
+    /// folders before their names, one of the two paths must be the end of the other: `1.jpg` of another folder is
+    /// another picture.
     pub(super) fn find(&self, name: &str) -> Result<Option<&'a RelativePath>, Ambiguous<'a>> {
         let name = name.replace('\\', "/");
         let name = name.trim_start_matches("./").trim_matches('/');
@@ -47,22 +48,27 @@ impl<'a> Finder<'a> {
         if let Some(file) = path.and_then(|path| self.files.get(&path)) {
             return Ok(Some(file));
         }
-        let last = name.rsplit('/').next().unwrap_or(name);
-        let named = self.by_name.get(last).map_or(&[][..], Vec::as_slice);
+        let (folder, last) = name.rsplit_once('/').unwrap_or(("", name));
+        let mut named = self.by_name.get(last).map_or(&[][..], Vec::as_slice);
         if named.is_empty() {
             let stem = match Path::new(last).file_stem() {
                 Some(stem) if has_picture_extension(Path::new(last)) => stem.to_string_lossy(),
                 _ => last.into(),
             };
-            return only(self.by_stem.get(&*stem).map_or(&[][..], Vec::as_slice).iter().copied());
+            named = self.by_stem.get(&*stem).map_or(&[][..], Vec::as_slice);
         }
-        let end = format!("/{name}");
-        let at_end = |file: &&RelativePath| file.as_bytes().ends_with(end.as_bytes());
-        match only(named.iter().copied().filter(at_end))? {
-            Some(file) => Ok(Some(file)),
-            None => only(named.iter().copied()),
-        }
+        only(named.iter().copied().filter(|file| {
+            let bytes = file.as_bytes();
+            let end = bytes.iter().rposition(|&byte| byte == b'/').unwrap_or(0);
+            is_end_of(folder.as_bytes(), bytes.get(..end).unwrap_or_default())
+        }))
     }
+}
+
+/// Whether one of two folders is the end of the other, name by name; no folder is the end of every one.
+fn is_end_of(a: &[u8], b: &[u8]) -> bool {
+    let (short, long) = if a.len() <= b.len() { (a, b) } else { (b, a) };
+    long.strip_suffix(short).is_some_and(|rest| short.is_empty() || rest.is_empty() || rest.ends_with(b"/"))
 }
 
 fn only<'a>(
@@ -105,10 +111,14 @@ mod tests {
             ("COCO_val2014_000000123456.png", Some("val/COCO_val2014_000000123456.jpg")),
             ("a/1.jpg", Some("a/1.jpg")),
             ("./b/1.jpg", Some("b/1.jpg")),
-            ("set\\b\\1.jpg", None),
+            ("set\\b\\1.jpg", Some("b/1.jpg")),
             ("deep/2.png", Some("c/deep/2.png")),
             ("2", Some("c/deep/2.png")),
-            ("elsewhere/2.png", Some("c/deep/2.png")),
+            // Another picture of the same name is not the one meant.
+            ("elsewhere/2.png", None),
+            ("elsewhere/2.jpg", None),
+            ("c/1.jpg", None),
+            ("set/3.png", Some("3.png")),
             ("3.png", Some("3.png")),
             ("v1.2", Some("v1.2.jpg")),
             ("v1", None),
@@ -118,10 +128,7 @@ mod tests {
             ("..", None),
         ] {
             let expected = expected.map(path);
-            match finder.find(name) {
-                Ok(found) => assert_eq!(found, expected.as_ref(), "{name}"),
-                Err(_) => assert_eq!(name, "set\\b\\1.jpg"),
-            }
+            assert_eq!(finder.find(name), Ok(expected.as_ref()), "{name}");
         }
         for (name, first, second) in
             [("1.jpg", "a/1.jpg", "b/1.jpg"), ("1", "a/1.jpg", "b/1.jpg"), ("3", "3.jpg", "3.png")]

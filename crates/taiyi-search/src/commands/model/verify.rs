@@ -43,10 +43,15 @@ pub(crate) fn run(settings: &Settings, flags: &VerifyModelFlags) -> anyhow::Resu
         let files = count(checks.len() as u64, "file", "files");
         let all: u64 = checks.iter().map(|check| check.bytes).sum();
         if is_damaged {
-            writeln!(
-                out,
-                "{name} is damaged: `taiyi-search model remove {name}`, then fetch or import it again"
-            )?;
+            // A folder of somebody's own has no name by which it could be removed.
+            if matches!(&place, ModelPlace::Folder(dir) if !dir.starts_with(&settings.homes.models_dir)) {
+                writeln!(out, "{name} is damaged: bring the folder again")?;
+            } else {
+                writeln!(
+                    out,
+                    "{name} is damaged: `taiyi-search model remove {name}`, then fetch or import it again"
+                )?;
+            }
         } else if matches!(place, ModelPlace::BuiltIn) {
             writeln!(out, "{name} is in order, and loads")?;
         } else {
