@@ -532,7 +532,14 @@ fn no_colour_is_drawn_where_none_is_wanted() {
     let s = with_few();
     let terminal = Start::line("taiyi tui").env("NO_COLOR", "1").run(&s);
     terminal.wait_for_text(&[PLACEHOLDER, "3/3"]);
-    let screen = terminal.wait_for_styled("the picture", |screen| preview(screen).map(|_| screen.clone()));
+    // A screen that was captured in the middle of its drawing has a part of the picture.
+    let mut before = None;
+    let screen = terminal.wait_for_styled("the whole picture", |screen| {
+        let place = preview(screen).map(|it| (it.column, it.row, it.columns, it.rows));
+        let is_whole = place.is_some() && place == before;
+        before = place;
+        is_whole.then(|| screen.clone())
+    });
     // Pictures have their colours all the same, and nothing else has.
     let picture = preview(&screen).unwrap();
     for (y, row) in screen.rows.iter().enumerate() {
