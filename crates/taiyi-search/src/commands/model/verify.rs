@@ -44,7 +44,10 @@ pub(crate) fn run(settings: &Settings, flags: &VerifyModelFlags) -> anyhow::Resu
         let all: u64 = checks.iter().map(|check| check.bytes).sum();
         if is_damaged {
             // A folder of somebody's own has no name by which it could be removed.
-            if matches!(&place, ModelPlace::Folder(dir) if !dir.starts_with(&settings.homes.models_dir)) {
+            let homes = &settings.homes;
+            if matches!(&place, ModelPlace::Folder(dir)
+                if !dir.starts_with(&homes.models_dir) && !dir.starts_with(&homes.hub_cache_dir))
+            {
                 writeln!(out, "{name} is damaged: bring the folder again")?;
             } else {
                 writeln!(
