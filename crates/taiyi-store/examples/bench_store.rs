@@ -1,29 +1,31 @@
 //! Measures an index of made-up vectors: committing, publishing, opening, scanning, walking, recall.
 //!
 //! ```text
-//! cargo run --release -p taiyi-store --example bench_store -- DIR ROWS [BASE.f32 QUERY.f32]
+//! cargo run --release -p taiyi-store --example bench_store -- DIR ROWS [VECTORS]
 //! ```
-//! `DIR` is made, filled and left behind. Vectors have 512 components: those of the two files (f32
-//! little-endian, row by row), or seeded ones around 2,000 centres of intrinsic dimension 48, off the
-//! origin as CLIP's are.
+//! `DIR` is made, filled and left behind; one that is there is measured as it is. Vectors have 512 components: those in the folder `VECTORS` (`base.f32`,
+//! `query.f32`, and `gt.u32`, the ten nearest of every query; little-endian, row by row), or seeded ones around
+//! 2,000 centres of intrinsic dimension 48, off the origin as CLIP's are. What is found on the way goes to
+//! standard error, the sum of it to standard output, as one line of JSON.
 
-#![allow(clippy::print_stdout, clippy::unwrap_used)]
+#![allow(clippy::print_stdout, clippy::print_stderr, clippy::unwrap_used)]
 
 use std::num::NonZeroUsize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use taiyi_core::{Embedding, ImageFormat, ModelId, Orientation, PhotoMetadata};
 use taiyi_store::{
-    ContentHash, Entry, FileStamp, GraphOptions, Neighbor, PublishOptions, RelativePath, SearchOptions,
-    Snapshot, Writer, WriterOptions, disk_usage, verify,
+    ContentHash, Entry, FileStamp, GraphOptions, PublishOptions, RelativePath, Row, SearchOptions, Snapshot,
+    Writer, WriterOptions, disk_usage, verify,
 };
 
 const DIMENSION: usize = 512;
 const INTRINSIC: usize = 48;
-const QUERIES: usize = 500;
+const QUERIES: usize = 1000;
+const K: usize = 10;
 
 fn normal(rng: &mut ChaCha8Rng) -> f32 {
     let (u, v): (f32, f32) = (1.0 - rng.random::<f32>(), rng.random());
@@ -58,18 +60,25 @@ impl Source {
     }
 }
 
-fn read_vectors(path: &str, limit: usize) -> Vec<Embedding> {
-    let bytes = std::fs::read(path).unwrap();
-    let floats: Vec<f32> = bytes.as_chunks().0.iter().map(|&b| f32::from_le_bytes(b)).collect();
-    floats.chunks_exact(DIMENSION).take(limit).map(|v| Embedding::normalize(v.to_vec()).unwrap()).collect()
+fn read_numbers<T>(path: &Path, limit: usize, number: fn([u8; 4]) -> T) -> Vec<T> {
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).unwrap();
+    std::io::Read::read_to_end(&mut std::io::Read::take(file, 4 * limit as u64), &mut bytes).unwrap();
+    bytes.as_chunks().0.iter().map(|&b| number(b)).collect()
+}
+
+fn read_vectors(path: &Path, limit: usize) -> Vec<Embedding> {
+    let floats = read_numbers(path, limit * DIMENSION, f32::from_le_bytes);
+    floats.chunks_exact(DIMENSION).map(|v| Embedding::normalize(v.to_vec()).unwrap()).collect()
 }
 
 fn main() {
-    let arguments: Vec<String> = std::env::args().collect();
-    let dir = Path::new(&arguments[1]);
-    let rows: usize = arguments[2].parse().unwrap();
-    let (base, queries) = if let Some(path) = arguments.get(3) {
-        (read_vectors(path, rows), read_vectors(&arguments[4], QUERIES))
+    let arguments: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
+    let dir = &arguments[0];
+    let rows: usize = arguments[1].to_str().unwrap().parse().unwrap();
+    let vectors = arguments.get(2);
+    let (base, queries) = if let Some(folder) = vectors {
+        (read_vectors(&folder.join("base.f32"), rows), read_vectors(&folder.join("query.f32"), QUERIES))
     } else {
         let source = Source::new();
         let draw = |n: usize, seed: u64| {
@@ -79,7 +88,11 @@ fn main() {
         (draw(rows, 1), draw(QUERIES, 2))
     };
     let threads = std::thread::available_parallelism().unwrap();
-    let time = |what: &str, since: Instant| println!("{what}: {:.3} s", since.elapsed().as_secs_f64());
+    let time = |what: &str, since: Instant| {
+        let seconds = since.elapsed().as_secs_f64();
+        eprintln!("{what}: {seconds:.4} s");
+        seconds
+    };
 
     let model = ModelId { name: "bench".into(), weights: "00".repeat(32), dimension: DIMENSION };
     let options = WriterOptions { model, graph: GraphOptions::default(), threads };
@@ -95,60 +108,96 @@ fn main() {
         gps: None,
         camera: Some("Canon EOS R5".into()),
     };
+    let hash = |i: usize| ContentHash::of(&i.to_le_bytes());
+    let entry = |i: usize, embedding: &Embedding| Entry::Embedded {
+        root,
+        path: RelativePath::from_path(Path::new(&format!("2024/{:03}/IMG_{i:07}.jpg", i / 1000))).unwrap(),
+        stamp: FileStamp { size: 3_000_000 + i as u64, mtime_ns: i as i64 },
+        hash: hash(i),
+        metadata: metadata.clone(),
+        embedding: embedding.clone(),
+    };
     let since = Instant::now();
-    let numbered: Vec<(usize, &Embedding)> = base.iter().enumerate().collect();
+    let missing =
+        if writer.has_unpublished_changes().unwrap() || Snapshot::open(dir).is_err() { rows } else { 0 };
+    let numbered: Vec<(usize, &Embedding)> = base.iter().enumerate().take(missing).collect();
     for chunk in numbered.chunks(32) {
-        let entries: Vec<Entry> = chunk
-            .iter()
-            .map(|&(i, embedding)| Entry::Embedded {
-                root,
-                path: RelativePath::from_path(Path::new(&format!("2024/{:03}/IMG_{i:07}.jpg", i / 1000)))
-                    .unwrap(),
-                stamp: FileStamp { size: 3_000_000 + i as u64, mtime_ns: i as i64 },
-                hash: ContentHash::of(&i.to_le_bytes()),
-                metadata: metadata.clone(),
-                embedding: embedding.clone(),
-            })
-            .collect();
-        writer.commit(&entries).unwrap();
+        writer.commit(&chunk.iter().map(|&(i, embedding)| entry(i, embedding)).collect::<Vec<_>>()).unwrap();
     }
-    time("commit in batches of 32", since);
-    for build_graph in [false, true] {
+    let commit_s = time("commit in batches of 32", since);
+    let publish = |build_graph: bool, what: &str| {
         let since = Instant::now();
         let published = writer.publish(&PublishOptions { build_graph }, &mut |_| ()).unwrap();
-        time(&format!("publish, build_graph {build_graph}: {published:?}"), since);
-    }
-    println!("{:?}", disk_usage(dir).unwrap());
+        time(&format!("{what}: {published:?}"), since)
+    };
+    let publish_s = publish(false, "publish without graph");
+    let build_s = publish(true, "publish with graph");
+    let usage = disk_usage(dir).unwrap();
+    eprintln!("{usage:?}");
     drop(writer);
     let since = Instant::now();
     let writer = Writer::open(dir, options).unwrap();
     time("open the writer", since);
-    drop(writer);
 
     let since = Instant::now();
     let snapshot = Snapshot::open(dir).unwrap();
-    time("open a snapshot", since);
+    let load_s = time("open a snapshot", since);
     let search = |query: &Embedding, exact: bool, ef: Option<usize>, threads: NonZeroUsize| {
-        snapshot.search(query, &SearchOptions { k: 10, exact, ef, threads }, None).unwrap()
+        snapshot.search(query, &SearchOptions { k: K, exact, ef, threads }, None).unwrap()
     };
-    let truth: Vec<_> = queries.iter().map(|q| search(q, true, None, threads)).collect();
-    for threads in [NonZeroUsize::MIN, threads] {
-        let since = Instant::now();
-        queries.iter().take(100).for_each(|q| drop(search(q, true, None, threads)));
-        println!("exact, {threads} threads: {:.0}/s", 100.0 / since.elapsed().as_secs_f64());
-    }
-    if snapshot.graph_rows() > 0 {
-        for ef in [None, Some(16), Some(32), Some(64), Some(128), Some(256)] {
-            let since = Instant::now();
-            let found: Vec<_> = queries.iter().map(|q| search(q, false, ef, NonZeroUsize::MIN)).collect();
-            let seconds = since.elapsed().as_secs_f64();
-            let same = |(f, t): (&Vec<Neighbor>, &Vec<Neighbor>)| f.iter().filter(|n| t.contains(n)).count();
-            let hits: usize = found.iter().zip(&truth).map(same).sum();
-            let recall = hits as f64 / (10 * queries.len()) as f64;
-            println!("walk, ef {ef:?}: {:.0}/s, recall@10 {recall:.4}", queries.len() as f64 / seconds);
+    let truth: Vec<Vec<Row>> = match vectors.filter(|_| rows == whole(&arguments[2])) {
+        Some(folder) => {
+            let numbers = read_numbers(&folder.join("gt.u32"), K * QUERIES, u32::from_le_bytes);
+            let row = |&i: &u32| snapshot.find_content(&hash(i as usize)).unwrap();
+            numbers.chunks_exact(K).map(|nearest| nearest.iter().map(row).collect()).collect()
         }
+        None => {
+            queries.iter().map(|q| search(q, true, None, threads).iter().map(|n| n.row).collect()).collect()
+        }
+    };
+    let curve = |exact: bool, ef: Option<usize>, threads: NonZeroUsize, queries: &[Embedding]| {
+        let since = Instant::now();
+        let found: Vec<_> = queries.iter().map(|q| search(q, exact, ef, threads)).collect();
+        let rate = queries.len() as f64 / since.elapsed().as_secs_f64();
+        let hits: usize =
+            found.iter().zip(&truth).map(|(f, t)| f.iter().filter(|n| t.contains(&n.row)).count()).sum();
+        let recall = hits as f64 / (K * queries.len()) as f64;
+        eprintln!("exact {exact}, ef {ef:?}, {threads} threads: {rate:.0}/s, recall@10 {recall:.4}");
+        format!("[{}, {recall:.4}, {rate:.0}]", ef.unwrap_or(0))
+    };
+    let one = NonZeroUsize::MIN;
+    curve(true, None, threads, &queries[..200]);
+    let exact = curve(true, None, one, &queries[..200]);
+    let mut walks = Vec::new();
+    if snapshot.graph_rows() > 0 {
+        curve(false, Some(64), one, &queries);
+        walks = [16, 32, 64, 128].map(|ef| curve(false, Some(ef), one, &queries)).to_vec();
     }
+    let default = curve(false, None, one, &queries);
+
     let since = Instant::now();
     let report = verify(dir, &mut |_| ()).unwrap();
-    time(&format!("verify: {} problems", report.problems.len()), since);
+    time(&format!("verify without the ledger: {} problems", report.problems.len()), since);
+    // Ten more pictures, as by a run over a collection that hardly changed.
+    let more: Vec<Entry> = (0..10).map(|i| entry(rows + i, &queries[i])).collect();
+    writer.commit(&more).unwrap();
+    let since = Instant::now();
+    let published = writer.publish(&PublishOptions { build_graph: true }, &mut |_| ()).unwrap();
+    let ten_more_s = time(&format!("publish ten more: {published:?}"), since);
+
+    let mb = usage.generations_bytes as f64 / 1e6;
+    println!(
+        "{{\"peer\": \"taiyi-search\", \"n\": {rows}, \"build_s\": {build_s:.1}, \"load_s\": {load_s:.4}, \
+         \"disk_mb\": {mb:.1}, \"ef_recall_qps1\": [{}], \"default\": {default}, \"exact\": {exact}, \
+         \"commit_s\": {commit_s:.2}, \"publish_s\": {publish_s:.2}, \"ten_more_s\": {ten_more_s:.3}, \
+         \"ledger_mb\": {:.1}}}",
+        walks.join(", "),
+        usage.ledger_bytes as f64 / 1e6,
+    );
+}
+
+/// How many vectors a folder has.
+fn whole(folder: &Path) -> usize {
+    let bytes = std::fs::metadata(folder.join("base.f32")).unwrap().len();
+    bytes as usize / (4 * DIMENSION)
 }

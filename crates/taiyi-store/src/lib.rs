@@ -28,15 +28,14 @@ mod fault;
 mod generation;
 mod ledger;
 mod lock;
+mod machine;
 mod manifest;
-mod mmap;
 mod opening;
 mod path;
 mod publish;
 mod record;
 mod search;
 mod snapshot;
-mod vector;
 mod verify;
 mod writer;
 

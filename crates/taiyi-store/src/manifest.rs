@@ -15,7 +15,7 @@ use crate::StoreError;
 use crate::durable::{self, FileSum, HashingWriter};
 
 /// Version of the whole index folder; see `docs/FORMAT.md` for the policy.
-pub(crate) const FORMAT_VERSION: u64 = 1;
+pub(crate) const FORMAT_VERSION: u64 = 2;
 
 pub(crate) const MANIFEST_NAME: &str = "manifest.json";
 pub(crate) const MANIFEST_TMP_NAME: &str = "manifest.json.tmp";
@@ -233,9 +233,9 @@ mod tests {
         assert_eq!(Manifest::read(dir.path()).unwrap(), None);
         Manifest::commit(dir.path()).unwrap();
         assert_eq!(Manifest::read(dir.path()).unwrap(), Some(sample()));
-        fs::write(dir.path().join(MANIFEST_NAME), br#"{"format": 2, "anything": []}"#).unwrap();
+        fs::write(dir.path().join(MANIFEST_NAME), br#"{"format": 3, "anything": []}"#).unwrap();
         let newer = Manifest::read(dir.path()).unwrap_err();
-        assert!(matches!(newer, StoreError::NewerFormat { found: 2, supported: 1, .. }), "{newer}");
+        assert!(matches!(newer, StoreError::NewerFormat { found: 3, supported: 2, .. }), "{newer}");
     }
 
     #[test]
@@ -250,7 +250,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_changed_byte_is_noticed_or_means_nothing(at in any::<prop::sample::Index>(), to in any::<u8>()) {
-            let envelope = Envelope { format: 1, checksum: checksum(&sample()), index: sample() };
+            let envelope = Envelope { format: FORMAT_VERSION, checksum: checksum(&sample()), index: sample() };
             let mut text = serde_json::to_vec_pretty(&envelope).unwrap();
             let at = at.index(text.len());
             text[at] = to;

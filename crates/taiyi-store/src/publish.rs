@@ -20,10 +20,12 @@ use crate::fault::{Faults, Step};
 use crate::generation::graph::GraphFile;
 use crate::generation::items::{ItemRow, ItemSource, ItemTable, LiveItem};
 use crate::generation::vectors::{VectorTable, VectorWriter};
-use crate::generation::{build, graph, items};
+use crate::generation::{build, items};
 use crate::ledger::{Batch, Ledger, State};
 use crate::lock::unix_now_s;
-use crate::manifest::{GraphEntry, Manifest, PartEntry, VECTORS_NAME, generation_dir, parse_generation_name};
+use crate::manifest::{
+    FORMAT_VERSION, GraphEntry, Manifest, PartEntry, VECTORS_NAME, generation_dir, parse_generation_name,
+};
 use crate::{
     GraphOptions, PublishOptions, PublishProgress, PublishStep, Published, PublishedGeneration, Root,
     StoreError,
@@ -319,6 +321,8 @@ impl Publisher<'_> {
         let on_disk = generation_folders(self.dir)?.into_iter().map(|(number, ..)| number);
         let last = on_disk.chain(current.map(|m| m.generation)).chain([state.generation]).max().unwrap_or(0);
         state.generation = last + 1;
+        // What is written from here on is of this version.
+        state.format = FORMAT_VERSION;
         let mut batch = Batch::default();
         batch.put_state(state);
         self.ledger.apply(batch)?;
@@ -393,12 +397,12 @@ impl Publisher<'_> {
         match built {
             Ok(Some(built)) => Ok(Some(GraphEntry {
                 generation,
-                rows: built.rows as u64,
+                rows: built.rows() as u64,
                 live_rows: plan.collected.contents.len() as u64,
                 metric: "cosine".to_owned(),
                 m: self.graph.m,
                 ef_construction: self.graph.ef_construction,
-                sum: graph::write(folder, &built)?,
+                sum: built.write(folder)?,
             })),
             Ok(None) => Ok(None),
             Err(e) => {
@@ -447,10 +451,19 @@ fn open_previous(dir: &Path, manifest: Manifest) -> Option<Previous> {
         .inspect_err(|e| tracing::warn!("publishing everything anew: {e}"));
     let (items, vectors) = opened.ok()?;
     let graph_intact = manifest.graph.as_ref().is_none_or(|entry| {
-        GraphFile::open(dir, entry)
-            .and_then(|graph| check_sum(graph.path(), &entry.sum))
-            .inspect_err(|e| tracing::warn!("leaving the graph behind: {e}"))
-            .is_ok()
+        match GraphFile::open(dir, entry, manifest.model.dimension) {
+            Ok(Some(graph)) => check_sum(graph.path(), &entry.sum)
+                .inspect_err(|e| tracing::warn!("leaving the graph behind: {e}"))
+                .is_ok(),
+            Ok(None) => {
+                tracing::info!("the graph is of an older format, and will be built anew");
+                false
+            }
+            Err(e) => {
+                tracing::warn!("leaving the graph behind: {e}");
+                false
+            }
+        }
     });
     Some(Previous { manifest, items, vectors, graph_intact })
 }

@@ -14,16 +14,14 @@ use crate::generation::vectors::VectorTable;
 use crate::ledger::Ledger;
 use crate::manifest::Manifest;
 use crate::search::exact::{self, RowSet};
-use crate::search::top_k::TopK;
-use crate::search::walk::{Broken, walk};
+use crate::search::nearest::Searched;
+use crate::search::walk::Broken;
 use crate::{ContentHash, Failure, FileStamp, RelativePath, Root, StoreError};
 
-/// Candidates of a walk by default: four times the rows asked for, and never fewer than this.
-const MIN_EF: usize = 128;
-/// Up to so many rows are scanned sooner than walked to.
-const SCAN_ROWS: usize = 20_000;
-/// Rows that a walk looks at for each candidate it keeps, roughly.
-const ROWS_A_CANDIDATE: usize = 16;
+/// Rows that a filter is tried on to see how many pass.
+const ASKED_ROWS: usize = 512;
+/// When at least one row in so many passes, the filter is asked of the rows that a walk meets.
+const LAZY_SHARE: usize = 8;
 /// How often opening tries again when the writer replaces the generation in the middle of it.
 const OPEN_ATTEMPTS: usize = 10;
 
@@ -187,7 +185,10 @@ impl Snapshot {
     pub(crate) fn open_manifest(dir: &Path, manifest: Manifest) -> Result<Self, StoreError> {
         let items = ItemTable::open(dir, &manifest)?;
         let vectors = VectorTable::open(dir, &manifest)?;
-        let graph = manifest.graph.as_ref().map(|entry| GraphFile::open(dir, entry)).transpose()?;
+        let dimension = manifest.model.dimension;
+        let graph =
+            manifest.graph.as_ref().map(|entry| GraphFile::open(dir, entry, dimension)).transpose()?;
+        let graph = graph.flatten();
         let roots = items.roots()?;
         Ok(Self(Arc::new(Inner { dir: dir.to_owned(), manifest, roots, items, vectors, graph })))
     }
@@ -269,7 +270,7 @@ impl Snapshot {
 
     /// The rows nearest to a query, best first; of equal scores the lower row comes first.
     ///
-    /// With a filter, only rows that it takes are returned. It is asked of every row, on several threads.
+    /// With a filter, only rows that it takes are returned. It is asked of as many rows as needed, on several threads.
     ///
     /// # Errors
     /// `InvalidArgument` when the query has another dimension than the model, or `k` is 0; `Corrupt` when
@@ -291,46 +292,36 @@ impl Snapshot {
         if options.k == 0 {
             return Err(StoreError::InvalidArgument("no neighbours were asked for: k is 0".to_owned()));
         }
+        let graph = inner.graph.as_ref().and_then(|file| Some((file.graph()?, file.rows())));
+        let searched = Searched { vectors: &inner.vectors, graph };
+        let (query, rows) = (query.as_slice(), inner.items.rows());
         let live = |row: u32| inner.items.is_live(row);
-        let found = match filter {
-            None => self.search_among(query, options, self.len(), &live)?,
-            Some(filter) => {
-                let test = |row: u32| live(row) && filter(RowView { snapshot: self, row: Row(row) });
-                let rows = RowSet::collect(inner.items.rows(), options.threads, &test);
-                self.search_among(query, options, rows.len(), &|row| rows.contains(row))?
+        let found = if let Some(filter) = filter {
+            let test = |row: u32| live(row) && filter(RowView { snapshot: self, row: Row(row) });
+            let passing = self.estimate(&test);
+            if graph.is_some() && !options.exact && passing >= rows / LAZY_SHARE {
+                // A walk asks of the rows it meets alone.
+                searched.nearest(query, options.k, options, passing, &test)
+            } else {
+                let set = RowSet::collect(rows, options.threads, &test);
+                searched
+                    .nearest(query, options.k.min(set.len()), options, set.len(), &|row| set.contains(row))
             }
+        } else {
+            searched.nearest(query, options.k.min(self.len()), options, self.len(), &live)
         };
+        let path = || inner.graph.as_ref().map_or(inner.dir.as_path(), GraphFile::path);
+        let found =
+            found.map_err(|Broken| StoreError::generation(path(), "its nodes or rows lead nowhere"))?;
         Ok(found.into_sorted())
     }
 
-    /// Searches the `count` rows that `accept` takes.
-    fn search_among(
-        &self,
-        query: &Embedding,
-        options: &SearchOptions,
-        count: usize,
-        accept: &(impl Fn(u32) -> bool + Sync),
-    ) -> Result<TopK, StoreError> {
-        let inner = &*self.0;
-        let (query, rows) = (query.as_slice(), inner.vectors.rows());
-        let k = options.k.min(count);
-        let exact = || exact::scan(&inner.vectors, 0..rows, query, k, options.threads, accept);
-        let Some(graph) = inner.graph.as_ref().filter(|_| !options.exact && count > 0) else {
-            return Ok(exact());
-        };
-        let ef = options.ef.unwrap_or_else(|| k.saturating_mul(4).max(MIN_EF)).max(k);
-        // The rarer the accepted rows, the more others a walk passes on its way to them.
-        let walked = (ef.saturating_mul(ROWS_A_CANDIDATE) as u128 * rows as u128) / count as u128;
-        if options.ef.is_none() && (count <= SCAN_ROWS || count as u128 <= walked) {
-            return Ok(exact());
-        }
-        let found = walk(graph, &inner.vectors, query, ef, accept).map_err(|Broken| {
-            StoreError::generation(graph.path(), "its links lead out of the vector table")
-        })?;
-        let mut found = found.truncated(k);
-        // Rows newer than the graph.
-        found.merge(exact::scan(&inner.vectors, graph.rows()..rows, query, k, options.threads, accept));
-        if found.len() < k { Ok(exact()) } else { Ok(found) }
+    /// How many rows pass a test, judging by some of them.
+    fn estimate(&self, test: &impl Fn(u32) -> bool) -> usize {
+        let rows = self.0.items.rows();
+        let asked = rows.min(ASKED_ROWS);
+        let passed = (0..asked).filter(|i| test((i * rows / asked) as u32)).count();
+        passed * rows / asked.max(1)
     }
 
     /// What is known of a row.

@@ -274,9 +274,9 @@ impl Check<'_> {
         if let Err(e) = snapshot.failures() {
             self.problem_of(&e);
         }
-        let (items, _, graph) = snapshot.tables();
+        let (items, vectors, graph) = snapshot.tables();
         if let Some(graph) = graph
-            && let Err(what) = graph.check(&|row| items.is_live(row))
+            && let Err(what) = graph.check(vectors, &|row| items.is_live(row))
         {
             self.problem(format!("{}: {what}", graph.path().display()), REMEDY_GENERATION);
         }

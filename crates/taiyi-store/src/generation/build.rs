@@ -1,54 +1,33 @@
 //! Building the graph with hnsw_rs, the one place that knows it.
 //!
-//! hnsw_rs is given row numbers, not vectors: its distance looks the vectors up in the mapped table, so a
-//! million rows cost the graph's memory and not another two gigabytes of copies. It panics on distances
-//! that are NaN or negative, so the table is validated first and the distance cannot be negative; it
-//! prints and exits on an `m` above 256, so the options are validated too.
+//! hnsw_rs is given numbers of points, not vectors: its distance looks up their codes, which lie beside each
+//! other and take a quarter of the vectors' memory. It panics on distances that are NaN or negative, so
+//! the distance is neither; it prints and exits on an `m` above 256, so the options are validated.
 
-use std::collections::VecDeque;
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use hnsw_rs::prelude::{Distance, Hnsw};
 
+use crate::generation::codes::CodeTable;
+use crate::generation::freeze::{FrozenGraph, Levels};
 use crate::generation::graph::MAX_LEVELS;
 use crate::generation::vectors::VectorTable;
-use crate::search::walk::{Links, walk};
-use crate::vector::dot;
 use crate::{GraphOptions, StoreError};
 
 /// Rows inserted between two reports of progress.
 const CHUNK_ROWS: usize = 2048;
 
-/// A graph in memory.
-#[derive(Debug)]
-pub(crate) struct BuiltGraph {
-    /// Rows of the vector table when it was built; removed ones have no node.
-    pub(crate) rows: usize,
-    pub(crate) entry: u32,
-    /// Per level the nodes in ascending order, each with its neighbours.
-    pub(crate) levels: Vec<Vec<(u32, Vec<u32>)>>,
-}
+/// The distance of two points.
+///
+/// hnsw_rs takes a slice for every point and asks for the distance of two slices. Ours are of `()`, and as long
+/// as the point's number: a length lies in hnsw_rs's own record of the point, where anything that has
+/// bytes would be one more place in memory to wait for, with every distance.
+struct CodeDistance<'a>(&'a CodeTable<'a>);
 
-impl Links for BuiltGraph {
-    fn entry(&self) -> (u32, usize) {
-        (self.entry, self.levels.len().saturating_sub(1))
-    }
-
-    fn neighbors(&self, level: usize, row: u32) -> Option<&[u32]> {
-        let nodes = self.levels.get(level)?;
-        let at = nodes.binary_search_by_key(&row, |(node, _)| *node).ok()?;
-        nodes.get(at).map(|(_, links)| links.as_slice())
-    }
-}
-
-/// One minus the cosine of two rows, named by their numbers.
-struct RowDistance<'a>(&'a VectorTable);
-
-impl Distance<u32> for RowDistance<'_> {
-    fn eval(&self, a: &[u32], b: &[u32]) -> f32 {
-        let vector = |row: &[u32]| row.first().and_then(|&row| self.0.row(row)).unwrap_or(&[]);
-        (1.0 - dot(vector(a), vector(b))).max(0.0)
+impl Distance<()> for CodeDistance<'_> {
+    fn eval(&self, a: &[()], b: &[()]) -> f32 {
+        self.0.distance(a.len(), b.len())
     }
 }
 
@@ -78,7 +57,7 @@ pub(crate) fn build(
     options: &GraphOptions,
     threads: NonZeroUsize,
     progress: &mut dyn FnMut(u64, u64),
-) -> Result<Option<BuiltGraph>, StoreError> {
+) -> Result<Option<FrozenGraph>, StoreError> {
     let rows: Vec<u32> = (0..vectors.rows() as u32).filter(|&row| is_live(row)).collect();
     if rows.is_empty() {
         return Ok(None);
@@ -90,95 +69,62 @@ pub(crate) fn build(
         .thread_name(|i| format!("graph-{i}"))
         .build()
         .map_err(|e| failed(e.to_string()))?;
+    let codes = CodeTable::encode(vectors, &rows);
+    let numbers = vec![(); rows.len()];
+    let points: Vec<usize> = (0..rows.len()).collect();
     let built = catch_unwind(AssertUnwindSafe(|| {
         let hnsw =
-            Hnsw::new(options.m, rows.len(), MAX_LEVELS, options.ef_construction, RowDistance(vectors));
-        let total = rows.len() as u64;
+            Hnsw::new(options.m, points.len(), MAX_LEVELS, options.ef_construction, CodeDistance(&codes));
+        let total = points.len() as u64;
         let mut done = 0;
-        for chunk in rows.chunks(CHUNK_ROWS) {
-            let data: Vec<(&[u32], usize)> =
-                chunk.iter().map(|row| (std::slice::from_ref(row), *row as usize)).collect();
+        for chunk in points.chunks(CHUNK_ROWS) {
+            let data: Vec<(&[()], usize)> =
+                chunk.iter().map(|&point| (numbers.get(..point).unwrap_or(&[]), point)).collect();
             pool.install(|| hnsw.parallel_insert_slice(&data));
             done += chunk.len() as u64;
             progress(done, total);
         }
-        let graph = extract(&hnsw, vectors.rows());
+        let levels = extract(&hnsw);
         // Its destructor uses rayon, too.
         pool.install(|| drop(hnsw));
-        graph
+        levels
     }));
-    let mut graph = built.map_err(|_| failed("hnsw_rs gave up".to_owned()))?;
-    connect(&mut graph, vectors);
+    let (levels, entry) = built.map_err(|_| failed("hnsw_rs gave up".to_owned()))?;
+    let mut graph = FrozenGraph::new(&levels, entry, &rows, vectors.rows(), &codes)
+        .ok_or_else(|| failed("it is too large".to_owned()))?;
+    drop((levels, codes));
+    graph.connect().ok_or_else(|| failed("it has a hole".to_owned()))?;
     Ok(Some(graph))
 }
 
-fn extract(hnsw: &Hnsw<'_, u32, RowDistance<'_>>, rows: usize) -> BuiltGraph {
+/// The lists of neighbours, and the point that a walk begins at.
+fn extract(hnsw: &Hnsw<'_, (), CodeDistance<'_>>) -> (Levels, u32) {
     let points = hnsw.get_point_indexation();
     let top = usize::from(hnsw.get_max_level_observed());
-    let mut levels: Vec<Vec<(u32, Vec<u32>)>> = vec![Vec::new(); top + 1];
+    let mut levels: Levels = vec![Vec::new(); top + 1];
     let mut entry = 0;
     for point_level in 0..=top {
         for point in points.get_layer_iterator(point_level) {
-            let row = point.get_origin_id() as u32;
+            let number = point.get_origin_id() as u32;
             if point_level == top {
-                entry = row;
+                entry = number;
             }
             let neighborhood = point.get_neighborhood_id();
-            for (number, level) in levels.iter_mut().enumerate().take(point_level + 1) {
-                let links = neighborhood.get(number).map_or(&[][..], Vec::as_slice);
+            for (height, level) in levels.iter_mut().enumerate().take(point_level + 1) {
+                let links = neighborhood.get(height).map_or(&[][..], Vec::as_slice);
                 // hnsw_rs may link to a point that does not reach up to this level.
                 let links = links
                     .iter()
-                    .filter(|n| usize::from(n.p_id.0) >= number)
+                    .filter(|n| usize::from(n.p_id.0) >= height)
                     .map(|n| n.get_origin_id() as u32)
-                    .filter(|&to| to != row)
+                    .filter(|&to| to != number)
                     .collect();
-                level.push((row, links));
+                level.push((number, links));
             }
         }
     }
     for level in &mut levels {
-        level.sort_unstable_by_key(|(row, _)| *row);
+        level.sort_unstable_by_key(|(point, _)| *point);
     }
-    BuiltGraph { rows, entry, levels }
-}
-
-/// Gives every node on level 0 a link that leads to it.
-///
-/// hnsw_rs keeps the nearest neighbours of a node and drops the farthest, so a knot of near-duplicates
-/// can end up linked only among themselves, and no walk would ever find it.
-fn connect(graph: &mut BuiltGraph, vectors: &VectorTable) {
-    let mut reached = vec![false; graph.rows];
-    spread(graph, &mut reached, graph.entry);
-    let nodes: Vec<u32> = graph.levels.first().into_iter().flatten().map(|(row, _)| *row).collect();
-    for row in nodes {
-        if reached.get(row as usize).copied().unwrap_or(true) {
-            continue;
-        }
-        // The nearest row that can be left from; a walk may pass this one on the upper levels.
-        let nearest = vectors
-            .row(row)
-            .and_then(|vector| {
-                walk(graph, vectors, vector, 64, &|to| reached.get(to as usize) == Some(&true)).ok()
-            })
-            .and_then(|found| found.into_sorted().first().map(|n| n.row.0))
-            .unwrap_or(graph.entry);
-        if let Some(nodes) = graph.levels.first_mut()
-            && let Ok(at) = nodes.binary_search_by_key(&nearest, |(node, _)| *node)
-            && let Some((_, links)) = nodes.get_mut(at)
-        {
-            links.push(row);
-        }
-        spread(graph, &mut reached, row);
-    }
-}
-
-fn spread(graph: &BuiltGraph, reached: &mut [bool], from: u32) {
-    let mut open = VecDeque::from([from]);
-    while let Some(row) = open.pop_front() {
-        let new = reached.get_mut(row as usize).is_some_and(|seen| !std::mem::replace(seen, true));
-        if new {
-            open.extend(graph.neighbors(0, row).unwrap_or(&[]));
-        }
-    }
+    (levels, entry)
 }

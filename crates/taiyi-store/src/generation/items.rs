@@ -8,9 +8,9 @@ use std::path::Path;
 
 use crate::durable::{FileSum, HashingWriter};
 use crate::encoding::{Cursor, StoredLocation, put_bytes};
-use crate::generation::{check_head, usize_at};
+use crate::generation::{head_version, usize_at};
+use crate::machine::mmap::MappedFile;
 use crate::manifest::{FORMAT_VERSION, ITEMS_NAME, Manifest, generation_dir};
-use crate::mmap::MappedFile;
 use crate::path::root_path;
 use crate::{ContentHash, Failure, Root, RootId, RowTime, StoreError};
 
@@ -96,7 +96,7 @@ impl ItemTable {
     pub(crate) fn open(dir: &Path, manifest: &Manifest) -> Result<Self, StoreError> {
         let path = generation_dir(dir, manifest.generation).join(ITEMS_NAME);
         let file = MappedFile::open(&path, manifest.items.bytes)?;
-        check_head(&file, MAGIC)?;
+        head_version(&file, MAGIC)?;
         let cut_off = || file.corrupt("its header is cut off");
         let field = |i: usize| usize_at(&file, 16 + 8 * i).ok_or_else(cut_off);
         let sizes = Sizes {

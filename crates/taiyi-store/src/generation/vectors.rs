@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 
 use crate::StoreError;
 use crate::durable::{FileSum, HashingWriter};
-use crate::generation::{check_head, number, u64_at};
+use crate::generation::{head_version, number, u64_at};
+use crate::machine::mmap::MappedFile;
 use crate::manifest::{FORMAT_VERSION, Manifest, PartEntry, VECTORS_NAME, generation_dir};
-use crate::mmap::MappedFile;
 
 const MAGIC: &[u8; 8] = b"TAIYIVEC";
 /// A cache line, so that rows of the usual dimensions are aligned to one.
@@ -47,7 +47,7 @@ impl VectorTable {
         let mut parts = Vec::new();
         for (path, entry) in entries {
             let file = MappedFile::open(&path, entry.sum.bytes)?;
-            check_head(&file, MAGIC)?;
+            head_version(&file, MAGIC)?;
             let part_rows = entry.rows as usize;
             let head = number(&file, 12).map(u32::from_le_bytes).zip(u64_at(&file, 16));
             let expected_bytes =

@@ -1,11 +1,18 @@
 //! Looking at every row: exact, and fast enough for tens of thousands.
+//!
+//! Where a graph has their codes, rows are looked at by those, and only the few that could be among the best by what
+//! the codes leave open are compared: a quarter of the memory is read, and nothing is missed.
 
+use std::cmp::Ordering;
 use std::num::NonZeroUsize;
 use std::ops::Range;
 
+use crate::generation::codes::QueryCodes;
+use crate::generation::graph::{Graph, Node};
 use crate::generation::vectors::VectorTable;
+use crate::machine::kernels::Kernels;
 use crate::search::top_k::TopK;
-use crate::vector::dot;
+use crate::search::walk::Broken;
 
 /// Rows below which another thread costs more than it saves.
 const MIN_ROWS_A_THREAD: usize = 4096;
@@ -77,23 +84,86 @@ pub(crate) fn scan(
     threads: NonZeroUsize,
     accept: &(impl Fn(u32) -> bool + Sync),
 ) -> TopK {
-    let scan_share = |share: Range<usize>| {
-        let mut top = TopK::new(k);
+    let kernels = Kernels::best();
+    in_shares(range, k, threads, &|share, top| {
         vectors.scan(share, |row, vector| {
             if accept(row) {
-                top.offer(row, dot(query, vector));
+                top.offer(row, kernels.dot(query, vector));
             }
         });
-        top
+        Ok(())
+    })
+    .unwrap_or_else(|Broken| TopK::new(k))
+}
+
+/// The k best of the rows of a graph, among those that `accept` takes: the same as by [`scan`].
+pub(crate) fn scan_codes(
+    graph: Graph<'_>,
+    codes: &QueryCodes,
+    vectors: &VectorTable,
+    query: &[f32],
+    k: usize,
+    threads: NonZeroUsize,
+    accept: &(impl Fn(u32) -> bool + Sync),
+) -> Result<TopK, Broken> {
+    in_shares(0..graph.len(), k, threads, &|share, top| {
+        for number in share {
+            let node = graph.node(number as u32).ok_or(Broken)?;
+            consider(&node, codes, vectors, query, top, accept)?;
+        }
+        Ok(())
+    })
+}
+
+/// What the dot product of a node's vector and the query cannot be above.
+#[inline]
+pub(crate) fn bound(node: &Node<'_>, codes: &QueryCodes) -> f32 {
+    codes.upper_bound(codes.score(node.codes, node.scale), node.scale)
+}
+
+/// Compares the vector of a node, if it could be among the best.
+#[inline]
+pub(crate) fn consider(
+    node: &Node<'_>,
+    codes: &QueryCodes,
+    vectors: &VectorTable,
+    query: &[f32],
+    top: &mut TopK,
+    accept: &impl Fn(u32) -> bool,
+) -> Result<(), Broken> {
+    let bound = bound(node, codes);
+    // What is not a number, in a damaged file, is no reason to leave a row out.
+    if bound.partial_cmp(&top.floor()) != Some(Ordering::Less) && accept(node.row) {
+        let vector = vectors.row(node.row).ok_or(Broken)?;
+        top.offer(node.row, codes.kernels().dot(query, vector));
+    }
+    Ok(())
+}
+
+/// Lets threads look at a share of a range each, and puts together what they find.
+fn in_shares(
+    range: Range<usize>,
+    k: usize,
+    threads: NonZeroUsize,
+    look: &(impl Fn(Range<usize>, &mut TopK) -> Result<(), Broken> + Sync),
+) -> Result<TopK, Broken> {
+    let look_at = |share: Range<usize>| {
+        let mut top = TopK::new(k);
+        look(share, &mut top).map(|()| top)
     };
     let mut shares = split(range, threads);
     let first = shares.next().unwrap_or(0..0);
     std::thread::scope(|scope| {
-        let others: Vec<_> = shares.map(|share| scope.spawn(|| scan_share(share))).collect();
-        let mut top = scan_share(first);
+        let others: Vec<_> = shares.map(|share| scope.spawn(|| look_at(share))).collect();
+        let mut top = look_at(first);
         for other in others {
             match other.join() {
-                Ok(found) => top.merge(found),
+                Ok(found) => {
+                    top = top.and_then(|mut top| {
+                        top.merge(found?);
+                        Ok(top)
+                    });
+                }
                 Err(panic) => std::panic::resume_unwind(panic),
             }
         }

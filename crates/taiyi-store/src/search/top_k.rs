@@ -57,22 +57,9 @@ impl TopK {
         self.heap.len()
     }
 
-    pub(crate) fn is_full(&self) -> bool {
-        self.heap.len() >= self.k
-    }
-
-    /// The worst score kept, once full.
+    /// The worst score kept, once full: what is below it cannot enter.
     pub(crate) fn floor(&self) -> f32 {
         self.floor
-    }
-
-    /// Keeps only the `k` best.
-    pub(crate) fn truncated(mut self, k: usize) -> Self {
-        while self.heap.len() > k {
-            self.heap.pop();
-        }
-        self.k = k;
-        self
     }
 
     /// Best first.

@@ -2,89 +2,141 @@
 //! on the lowest.
 //!
 //! The walk is our own, on our own layout: hnsw_rs searches only what it holds in memory, and to load
-//! its dump it reads everything, and ends the process where the dump is damaged.
+//! its dump it reads everything, and ends the process where the dump is damaged. It compares codes; who
+//! calls it compares the vectors of what it found.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use taiyi_core::Score;
+use crate::generation::codes::QueryCodes;
+use crate::generation::graph::{Graph, Node};
+use crate::machine::kernels::prefetch;
 
-use crate::generation::vectors::VectorTable;
-use crate::search::top_k::TopK;
-use crate::vector::dot;
+/// Nodes asked for ahead of the one being scored: as long as it takes memory to answer.
+const AHEAD: usize = 4;
 
-/// A graph that can be walked.
-pub(crate) trait Links {
-    /// Where every walk begins, and the level it begins on.
-    fn entry(&self) -> (u32, usize);
-    /// Neighbours of a row on a level; `None` when the file is damaged.
-    fn neighbors(&self, level: usize, row: u32) -> Option<&[u32]>;
-}
-
-/// The graph or the vector table has a hole where the walk went.
+/// The graph has a hole where the walk went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Broken;
 
-/// Finds up to `ef` rows near the query, among those that `accept` takes.
+/// A node and its score by codes in one number: the better is the larger, and of equals the lower node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Candidate(u64);
+
+impl Candidate {
+    #[inline]
+    fn new(score: f32, node: u32) -> Self {
+        let bits = score.to_bits();
+        // The order of floats as that of integers.
+        let ordered = if bits >> 31 == 1 { !bits } else { bits | 1 << 31 };
+        Self(u64::from(ordered) << 32 | u64::from(!node))
+    }
+
+    pub(crate) fn node(self) -> u32 {
+        !(self.0 as u32)
+    }
+}
+
+/// Finds up to `ef` nodes near the query, best first, among those that `accept` takes.
 ///
-/// Rows that are not accepted are walked through, so a filter makes the walk longer, not blind.
+/// Nodes that are not accepted are walked through, so a filter makes the walk longer, not blind.
 pub(crate) fn walk(
-    links: &impl Links,
-    vectors: &VectorTable,
-    query: &[f32],
+    graph: Graph<'_>,
+    query: &QueryCodes,
     ef: usize,
-    accept: &impl Fn(u32) -> bool,
-) -> Result<TopK, Broken> {
-    let score = |row: u32| vectors.row(row).map(|v| Score::new(dot(query, v))).ok_or(Broken);
-    let (mut at, top_level) = links.entry();
-    let mut best = score(at)?;
-    for level in (1..=top_level).rev() {
+    accept: &impl Fn(u32, &Node<'_>) -> bool,
+) -> Result<Vec<Candidate>, Broken> {
+    let node = |number: u32| graph.node(number).ok_or(Broken);
+    let score = |number: u32, node: &Node<'_>| Candidate::new(query.score(node.codes, node.scale), number);
+    let mut best = score(0, &node(0)?);
+    for level in (1..=graph.top_level()).rev() {
         // The score rises with every step, so this ends.
         loop {
-            let before = at;
-            for &next in links.neighbors(level, at).ok_or(Broken)? {
-                let next_score = score(next)?;
-                if next_score > best {
-                    (at, best) = (next, next_score);
-                }
+            let links = graph.upper_links(level, best.node()).ok_or(Broken)?;
+            links.iter().for_each(|&next| prefetch(graph.scored_bytes(next)));
+            let mut nearest = best;
+            for &next in links {
+                nearest = nearest.max(score(next, &node(next)?));
             }
-            if at == before {
+            if nearest == best {
                 break;
             }
+            best = nearest;
         }
     }
 
-    let mut visited = vec![0u64; vectors.rows().div_ceil(64)];
-    let mut visit = |row: u32| -> Result<bool, Broken> {
-        let word = visited.get_mut(row as usize / 64).ok_or(Broken)?;
-        let bit = 1 << (row % 64);
-        let new = *word & bit == 0;
-        *word |= bit;
-        Ok(new)
-    };
-    let mut found = TopK::new(ef);
-    let mut candidates = BinaryHeap::new();
-    visit(at)?;
-    candidates.push((best, Reverse(at)));
-    if accept(at) {
-        found.offer(at, best.get());
+    let mut visited = Visited(vec![0; graph.len().div_ceil(64)]);
+    let mut found = BinaryHeap::with_capacity(ef.min(graph.len()) + 1);
+    let mut open = BinaryHeap::with_capacity(4 * ef.min(graph.len()));
+    visited.insert(best.node())?;
+    open.push(best);
+    if accept(best.node(), &node(best.node())?) {
+        found.push(Reverse(best));
     }
-    while let Some((candidate_score, Reverse(row))) = candidates.pop() {
-        if found.is_full() && candidate_score.get() < found.floor() {
+    let mut unseen = Vec::new();
+    while let Some(candidate) = open.pop() {
+        let mut floor = if found.len() < ef { None } else { found.peek().map(|worst| worst.0) };
+        if floor.is_some_and(|floor| candidate < floor) {
             break;
         }
-        for &next in links.neighbors(0, row).ok_or(Broken)? {
-            if !visit(next)? {
-                continue;
+        unseen.clear();
+        for &next in node(candidate.node())?.links {
+            if visited.insert(next)? {
+                if unseen.len() < AHEAD {
+                    prefetch(graph.scored_bytes(next));
+                }
+                unseen.push(next);
             }
-            let next_score = score(next)?;
-            if !found.is_full() || next_score.get() > found.floor() {
-                candidates.push((next_score, Reverse(next)));
-                if accept(next) {
-                    found.offer(next, next_score.get());
+        }
+        for (i, &number) in unseen.iter().enumerate() {
+            if let Some(&ahead) = unseen.get(i + AHEAD) {
+                prefetch(graph.scored_bytes(ahead));
+            }
+            let next = node(number)?;
+            let scored = score(number, &next);
+            if floor.is_none_or(|floor| scored > floor) {
+                open.push(scored);
+                if accept(number, &next) {
+                    found.push(Reverse(scored));
+                    if found.len() > ef {
+                        found.pop();
+                    }
+                    if found.len() == ef {
+                        floor = found.peek().map(|worst| worst.0);
+                    }
                 }
             }
         }
     }
-    Ok(found)
+    Ok(found.into_sorted_vec().into_iter().map(|Reverse(candidate)| candidate).collect())
+}
+
+/// A bit for every node.
+struct Visited(Vec<u64>);
+
+impl Visited {
+    /// Whether the node is new.
+    #[inline]
+    fn insert(&mut self, node: u32) -> Result<bool, Broken> {
+        let word = self.0.get_mut(node as usize / 64).ok_or(Broken)?;
+        let bit = 1 << (node % 64);
+        let new = *word & bit == 0;
+        *word |= bit;
+        Ok(new)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn candidates_are_ordered_by_score_then_node(a in -1f32..1.0, b in -1f32..1.0, n in any::<u32>(), m in any::<u32>()) {
+            let (x, y) = (Candidate::new(a, n), Candidate::new(b, m));
+            prop_assert_eq!(x.cmp(&y), a.total_cmp(&b).then(m.cmp(&n)));
+            prop_assert_eq!(x.node(), n);
+        }
+    }
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use taiyi_store::{
-    Entry, Failure, FailureKind, GraphOptions, PublishOptions, SearchOptions, Snapshot, Writer,
+    Entry, Failure, FailureKind, GraphOptions, PublishOptions, Published, SearchOptions, Snapshot, Writer,
     WriterOptions, verify,
 };
 
@@ -28,7 +28,7 @@ fn options() -> WriterOptions {
 #[test]
 #[ignore = "makes committed data"]
 fn make_stored_index() {
-    let target = stored(1);
+    let target = stored(2);
     let dir = tempfile::tempdir().unwrap();
     let writer = Writer::open(dir.path(), options()).unwrap();
     let root = writer.add_root(Path::new("/照片")).unwrap();
@@ -84,22 +84,60 @@ fn assert_is_the_stored_one(snapshot: &Snapshot) {
 }
 
 #[test]
-fn an_index_of_format_1_can_be_read_and_written_on() {
+fn an_index_of_format_1_can_be_read_and_its_next_publication_is_of_this_one() {
     let dir = tempfile::tempdir().unwrap();
     copy(&stored(1), dir.path());
     let snapshot = Snapshot::open(dir.path()).unwrap();
-    assert_eq!((snapshot.generation(), snapshot.graph_rows()), (2, 24));
+    // Its graph has another layout: every row is looked at instead.
+    assert_eq!((snapshot.generation(), snapshot.graph_rows()), (2, 0));
     assert_is_the_stored_one(&snapshot);
     assert_eq!(verify(dir.path(), &mut |_| ()).unwrap().problems, []);
 
     let writer = Writer::open(dir.path(), options()).unwrap();
     assert!(!writer.has_unpublished_changes().unwrap());
-    let root = writer.add_root(&Path::new(ROOT).join("elsewhere")).unwrap();
-    writer.commit(&[embedded(root, "25.jpg", 25, DIM)]).unwrap();
     writer.publish(&PublishOptions { build_graph: true }, &mut |_| ()).unwrap();
     let snapshot = Snapshot::open(dir.path()).unwrap();
-    assert!(finds(&snapshot, 25) && finds(&snapshot, 24));
-    assert_eq!(contents(&snapshot).len(), 26);
+    assert_eq!((snapshot.generation(), snapshot.graph_rows()), (3, 25), "nothing changed but the format");
+    assert_is_the_stored_one(&snapshot);
+    assert!(dir.path().join("gen-1/vectors.f32").exists(), "vectors stay as they are");
+    let unchanged = writer.publish(&PublishOptions { build_graph: true }, &mut |_| ()).unwrap();
+    assert!(matches!(unchanged, Published::Unchanged(_)), "once is enough");
+    drop(writer);
+    assert_eq!(verify(dir.path(), &mut |_| ()).unwrap().problems, []);
+    let manifest = fs::read_to_string(dir.path().join("manifest.json")).unwrap();
+    assert!(manifest.contains("\"format\": 2"), "{manifest}");
+}
+
+#[test]
+fn an_index_of_format_1_can_be_written_on() {
+    write_on(1);
+}
+
+#[test]
+fn an_index_of_format_2_can_be_read_and_written_on() {
+    let dir = tempfile::tempdir().unwrap();
+    copy(&stored(2), dir.path());
+    let snapshot = Snapshot::open(dir.path()).unwrap();
+    assert_eq!((snapshot.generation(), snapshot.graph_rows()), (2, 24));
+    assert_is_the_stored_one(&snapshot);
+    assert_eq!(verify(dir.path(), &mut |_| ()).unwrap().problems, []);
+    write_on(2);
+}
+
+/// Adds a picture, in the middle of a run and at its end, and makes everything anew from the ledger.
+fn write_on(version: u32) {
+    let dir = tempfile::tempdir().unwrap();
+    copy(&stored(version), dir.path());
+    let writer = Writer::open(dir.path(), options()).unwrap();
+    let root = writer.add_root(&Path::new(ROOT).join("elsewhere")).unwrap();
+    writer.commit(&[embedded(root, "25.jpg", 25, DIM)]).unwrap();
+    for build_graph in [false, true] {
+        writer.publish(&PublishOptions { build_graph }, &mut |_| ()).unwrap();
+        let snapshot = Snapshot::open(dir.path()).unwrap();
+        assert!(finds(&snapshot, 25) && finds(&snapshot, 24));
+        assert_eq!(contents(&snapshot).len(), 26);
+        assert!(!build_graph || snapshot.graph_rows() >= 24);
+    }
     drop(writer);
 
     // And from its ledger alone.

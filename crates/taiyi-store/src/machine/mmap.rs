@@ -1,4 +1,4 @@
-//! Files mapped into memory: the one place of this crate with unsafe code.
+//! Files mapped into memory.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -44,7 +44,6 @@ impl MappedFile {
     }
 }
 
-#[allow(unsafe_code)]
 fn map(file: &File) -> std::io::Result<memmap2::Mmap> {
     // SAFETY: a mapping must not change under the slice that it is read through. Files of a generation
     // are written under a temporary folder name, synced, and never opened for writing again once the
