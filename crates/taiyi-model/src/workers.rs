@@ -39,18 +39,16 @@ impl Workers {
         batches: &[I],
         forward: impl Fn(&Team, &I, &mut Scratch) -> Result<Vec<O>, E> + Sync,
     ) -> Result<Vec<O>, E> {
-        let run = |team: &Team, batch| {
+        let team = Team::new(self.level, if batches.len() == 1 { self.threads() } else { 1 });
+        let run = |batch| {
             let mut scratch = self.lock().pop().unwrap_or_default();
-            let output = forward(team, batch, &mut scratch);
+            let output = forward(&team, batch, &mut scratch);
             self.lock().push(scratch);
             output
         };
         let outputs: Vec<Vec<O>> = self.pool.install(|| match batches {
-            [batch] => Team::together(self.level, self.threads(), |team| Ok(vec![run(team, batch)?])),
-            _ => {
-                let alone = Team::alone(self.level);
-                batches.par_iter().with_max_len(1).map(|batch| run(&alone, batch)).collect()
-            }
+            [batch] => run(batch).map(|output| vec![output]),
+            _ => batches.par_iter().with_max_len(1).map(run).collect(),
         })?;
         Ok(outputs.into_iter().flatten().collect())
     }

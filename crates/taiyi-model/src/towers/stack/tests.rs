@@ -124,18 +124,17 @@ fn layers_are_those_of_candle_and_company_changes_no_bit() {
                 inputs.iter().map(|input| by_candle(&tensors, &layers, order, input).unwrap()).collect();
             let together: Vec<&Tensor> = inputs.iter().collect();
             for level in Level::available() {
-                let all = by_stack(&stack, &Team::alone(level), width, &together);
+                let all = by_stack(&stack, &Team::new(level, 1), width, &together);
                 for (ours, theirs) in all.iter().zip(&expected) {
                     let off = ours.iter().zip(theirs).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
                     assert!(off < 5e-5, "{order:?}, width {width}, {level:?}: off by {off}");
                 }
                 for threads in [2, 3] {
-                    let run = |team: &Team| by_stack(&stack, team, width, &together);
-                    let split = pool.install(|| Team::together(level, threads, run));
-                    assert_eq!(split, all, "{level:?}: {threads} threads");
+                    let team = Team::new(level, threads);
+                    assert_eq!(pool.install(|| by_stack(&stack, &team, width, &together)), all, "{threads}");
                 }
                 for (input, all) in inputs.iter().zip(&all) {
-                    let alone = by_stack(&stack, &Team::alone(level), width, &[input]);
+                    let alone = by_stack(&stack, &Team::new(level, 1), width, &[input]);
                     assert_eq!(&alone[0], all, "{level:?}: alone");
                 }
             }
