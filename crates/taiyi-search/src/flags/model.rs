@@ -29,7 +29,7 @@ pub(crate) struct ListFlags {
 ///
 /// Only the files that are needed, into the cache that Python's huggingface_hub uses, so that neither fetches what the
 /// other has. Size and hash of every file are checked. Broken off, by Ctrl-C too, it goes on from there the next
-/// time. Where huggingface.co cannot be reached, as in much of China: --mirror <https://hf-mirror.com>. HF_ENDPOINT,
+/// time. Where huggingface.co cannot be reached, as in much of China: `--mirror https://hf-mirror.com`. HF_ENDPOINT,
 /// HF_HOME, HF_HUB_CACHE, HF_HUB_OFFLINE, HF_TOKEN, HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY mean what they
 /// mean elsewhere.
 #[derive(Args, Debug)]
@@ -40,7 +40,7 @@ pub(crate) struct FetchFlags {
     /// Make this folder instead, to carry it to a machine without network; there: `model import DIR --as NAME`
     #[arg(long, value_name = "DIR")]
     pub(crate) to: Option<PathBuf>,
-    /// The hub to fetch from, e.g. <https://hf-mirror.com> [default: <https://huggingface.co>] [env: HF_ENDPOINT]
+    /// The hub to fetch from, e.g. `https://hf-mirror.com` [default: `https://huggingface.co`] [env: HF_ENDPOINT]
     #[arg(long, value_name = "URL")]
     pub(crate) mirror: Option<String>,
 }
