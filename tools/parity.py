@@ -5,8 +5,8 @@
 GOLDEN is a folder with the reference numbers for MODEL:
   golden.npz   text_ids (padded with 0), text_embeds, image_embeds: unit vectors, f32
   golden.json  texts; images (file names under PHOTOS); logit_scale; quick_start: five texts and the
-               probabilities of its one picture, the first PNG; quick_start_padded: the same where the
-               texts are one batch, padded without an attention mask
+               probabilities of its one picture, the first PNG; quick_start_padded, if the model's card
+               does so: the same where the texts are one batch, padded without an attention mask
 """
 import argparse
 import json
@@ -99,7 +99,10 @@ def main():
         )
     if lossless.any():
         picture = args.photos / golden["images"][int(lossless.argmax())]
-        for flags, reference in (([], quick), (["--reference-padding"], golden["quick_start_padded"])):
+        padded = golden.get("quick_start_padded")
+        for flags, reference in (([], quick), (["--reference-padding"], padded)):
+            if reference is None:
+                continue
             ours = classify(args.binary, args.model, picture, quick["texts"], *flags)
             for text, mine, theirs in zip(quick["texts"], ours, reference["probs"], strict=True):
                 mine, theirs = f"{mine:.3f}", f"{theirs:.3f}"

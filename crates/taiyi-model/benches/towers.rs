@@ -11,7 +11,7 @@ use std::thread::available_parallelism;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use taiyi_core::{ImageEncoder as _, PreparedImage, RgbImage, TextEncoder as _};
-use taiyi_model::{ImageTower, ModelFolder, ModelPlace, TextTower, TowerOptions};
+use taiyi_model::{Device, ImageTower, ModelFolder, ModelPlace, TextTower, TowerOptions};
 
 fn load() -> Result<(TextTower, ImageTower), Box<dyn Error>> {
     let place = match std::env::var_os("TAIYI_BENCH_MODEL") {
@@ -19,7 +19,7 @@ fn load() -> Result<(TextTower, ImageTower), Box<dyn Error>> {
         None => ModelPlace::BuiltIn,
     };
     let folder = ModelFolder::open_place(&place)?;
-    let options = TowerOptions { threads: available_parallelism()? };
+    let options = TowerOptions { threads: available_parallelism()?, device: Device::Cpu };
     Ok((folder.text_tower(&options)?, folder.image_tower(&options)?))
 }
 

@@ -4,7 +4,7 @@
 //! many prepared pictures.
 //!
 //! ```sh
-//! cargo run --release -p taiyi-model --example bench_towers -- MODEL [f32|int8] [THREADS] [CACHE]
+//! cargo run --release -p taiyi-model --example bench_towers -- MODEL [f32|int8] [THREADS] [CACHE] [DEVICE]
 //! ```
 
 #![forbid(unsafe_code)]
@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use taiyi_core::{EncodeError, ImageEncoder as _, Precision, PreparedImage, RgbImage, TextEncoder as _};
-use taiyi_model::{ModelFolder, TowerOptions};
+use taiyi_model::{Device, ModelFolder, TowerOptions};
 
 /// The median time of `run`, after some that do not count.
 fn median_ms(
@@ -50,8 +50,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         .ok_or("the precision is f32 or int8")?;
     let threads: NonZeroUsize = args.next().unwrap_or_else(|| "2".into()).parse()?;
     let cache = args.next().map(PathBuf::from);
+    let device = args.next().unwrap_or_else(|| "cpu".into());
+    let device = Device::from_name(&device).ok_or("the device is cpu, or cuda in a build that has it")?;
     let folder = ModelFolder::open(Path::new(&model))?.at(precision, cache.as_deref());
-    let options = TowerOptions { threads };
+    let options = TowerOptions { threads, device };
 
     let text = folder.text_tower(&options)?;
     let mut text_ms = BTreeMap::new();

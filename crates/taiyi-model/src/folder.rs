@@ -16,7 +16,7 @@ use crate::quantised::QuantisedFile;
 use crate::source::Source;
 use crate::towers::{bert, vit};
 use crate::weights::{TensorSpec, WeightFile};
-use crate::{ImageTower, ModelError, ModelPlace, TextTower, demo, tokenizer};
+use crate::{Device, ImageTower, ModelError, ModelPlace, TextTower, demo, tokenizer};
 
 /// Weights that take a moment to quantise.
 const MANY_WEIGHTS: usize = 1 << 25;
@@ -26,6 +26,9 @@ const MANY_WEIGHTS: usize = 1 << 25;
 pub struct TowerOptions {
     /// Threads that one call may use.
     pub threads: NonZeroUsize,
+    /// Where the image tower computes. The text tower always computes on the CPU: a prompt is answered there before a
+    /// graphics card has been opened.
+    pub device: Device,
 }
 
 /// What a model is, for people.

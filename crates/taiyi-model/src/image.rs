@@ -6,13 +6,21 @@ use taiyi_core::{Area, Embedding, EncodeError, ImageEncoder, PreparedImage, RgbI
 
 use crate::config::{PreprocessConfig, VisionConfig};
 use crate::source::Source;
+#[cfg(feature = "cuda")]
+use crate::towers::tensors::TensorVit;
 use crate::towers::vit::Vit;
+#[cfg(feature = "cuda")]
+use crate::weights::plain;
 use crate::workers::Workers;
-use crate::{ModelError, TowerOptions, embeddings, preprocess};
+use crate::{Device, ModelError, TowerOptions, embeddings, preprocess};
 
 /// Tokens that run through the tower together on one thread, about: eight pictures of ViT-B/32 fill 25 panels to
 /// the last lane.
 const BATCH_TOKENS: usize = 400;
+
+/// Pictures that go to a graphics card together, so that its memory does not bound what a caller may ask.
+#[cfg(feature = "cuda")]
+const CUDA_BATCH: usize = 128;
 
 /// Large pictures may be decoded smaller, but with no fewer pixels along the shorter side than this many times the
 /// tower's own: what the resize makes of them differs by less than what JPEG decoders differ in. Measured in
@@ -23,14 +31,55 @@ const ENOUGH_PIXELS: u32 = 2;
 pub struct ImageTower {
     path: PathBuf,
     preprocess: PreprocessConfig,
-    vit: Vit,
+    network: Network,
     /// What the values of each channel are normalised to.
     values: [[f32; 256]; 3],
     dimension: usize,
     /// Tokens of a picture.
     tokens: usize,
     takes_all_pixels: bool,
-    workers: Workers,
+}
+
+/// The network, where it computes.
+enum Network {
+    Cpu {
+        vit: Vit,
+        workers: Workers,
+    },
+    #[cfg(feature = "cuda")]
+    Cuda(TensorVit),
+}
+
+impl Network {
+    fn load(
+        config: &VisionConfig,
+        source: Source<'_>,
+        dimension: usize,
+        options: &TowerOptions,
+    ) -> Result<Self, ModelError> {
+        match options.device {
+            Device::Cpu => Ok(Self::Cpu {
+                vit: Vit::load(source, config, dimension)?,
+                workers: Workers::new(options.threads, source.path())?,
+            }),
+            #[cfg(feature = "cuda")]
+            Device::Cuda(number) => {
+                let failed = |problem: String| ModelError::run(source.path(), problem);
+                if matches!(source, Source::Quantised(_)) {
+                    return Err(failed(
+                        "int8 is computed on the CPU: use --precision f32, or leave out --device".into(),
+                    ));
+                }
+                let device = candle_core::Device::new_cuda(number).map_err(|error| {
+                    failed(format!(
+                        "CUDA device {number} cannot be used ({}): leave out --device to use the CPU",
+                        plain(&error)
+                    ))
+                })?;
+                Ok(Self::Cuda(TensorVit::load(source, config, dimension, &device)?))
+            }
+        }
+    }
 }
 
 impl ImageTower {
@@ -41,17 +90,14 @@ impl ImageTower {
         dimension: usize,
         options: &TowerOptions,
     ) -> Result<Self, ModelError> {
-        let vit = Vit::load(source, config, dimension)?;
-        let workers = Workers::new(options.threads, source.path())?;
         Ok(Self {
             path: source.path().to_owned(),
             preprocess: preprocess.clone(),
-            vit,
+            network: Network::load(config, source, dimension, options)?,
             values: preprocess::normalized(preprocess),
             dimension,
             tokens: config.patches() + 1,
             takes_all_pixels: false,
-            workers,
         })
     }
 
@@ -70,8 +116,7 @@ impl ImageTower {
     }
 
     /// Pictures of a batch of `count` that run together.
-    fn batch_size(&self, count: usize) -> usize {
-        let threads = self.workers.threads();
+    fn batch_size(&self, count: usize, threads: usize) -> usize {
         // Too few to give every thread some: all threads work on them together.
         if count < 2 * threads {
             return count.max(1);
@@ -110,10 +155,26 @@ impl ImageEncoder for ImageTower {
             }
         }
         let pixels: Vec<&[u8]> = batch.iter().map(|PreparedImage(image)| image.pixels()).collect();
-        let batches: Vec<&[&[u8]]> = pixels.chunks(self.batch_size(pixels.len())).collect();
-        Ok(self.workers.run(&batches, |team, batch, scratch| {
-            embeddings::from_rows(self.vit.forward(team, batch, &self.values, scratch), &self.path)
-        })?)
+        match &self.network {
+            Network::Cpu { vit, workers } => {
+                let size = self.batch_size(pixels.len(), workers.threads());
+                let batches: Vec<&[&[u8]]> = pixels.chunks(size).collect();
+                Ok(workers.run(&batches, |team, batch, scratch| {
+                    embeddings::from_rows(vit.forward(team, batch, &self.values, scratch), &self.path)
+                })?)
+            }
+            #[cfg(feature = "cuda")]
+            Network::Cuda(vit) => {
+                let mut embeddings = Vec::with_capacity(pixels.len());
+                for batch in pixels.chunks(CUDA_BATCH) {
+                    let rows = vit
+                        .forward(batch, &self.values)
+                        .map_err(|error| ModelError::run(&self.path, plain(&error)))?;
+                    embeddings.extend(embeddings::from_rows(rows, &self.path)?);
+                }
+                Ok(embeddings)
+            }
+        }
     }
 }
 

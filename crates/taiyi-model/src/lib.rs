@@ -6,6 +6,7 @@
 mod config;
 mod demo;
 mod dense;
+mod device;
 mod embeddings;
 mod error;
 mod family;
@@ -29,6 +30,7 @@ mod weights;
 mod workers;
 
 pub use demo::DEMO_MODEL;
+pub use device::Device;
 pub use error::ModelError;
 pub use family::{
     DEFAULT_MODEL, KnownModel, ModelHomes, ModelPlace, how_to_get, known_model, known_models, resolve,

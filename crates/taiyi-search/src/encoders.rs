@@ -27,7 +27,7 @@ impl<'a> Encoders<'a> {
     pub(crate) fn new(model: &'a Model, settings: &Settings) -> Self {
         Self {
             model,
-            options: TowerOptions { threads: settings.threads },
+            options: settings.towers(),
             full_decode: settings.full_decode,
             text: OnceCell::new(),
             image: OnceCell::new(),

@@ -44,6 +44,11 @@ pub(crate) struct GlobalFlags {
     /// [env: TAIYI_THREADS]
     #[arg(long, global = true, value_name = "N")]
     pub(crate) threads: Option<usize>,
+    /// Where pictures are embedded: cpu, cuda, or cuda:1 for the second card; prompts always are on the CPU
+    /// [default: cpu]
+    #[cfg(feature = "cuda")]
+    #[arg(long, global = true, value_name = "DEVICE", value_parser = device_parser)]
+    pub(crate) device: Option<taiyi_model::Device>,
     /// Decode large JPEGs whole: slower, and an embedding differs by less than 0.002 of a cosine. Pictures that are in the index
     /// keep the embedding they have [env: TAIYI_FULL_DECODE]
     #[arg(long, global = true)]
@@ -57,6 +62,11 @@ pub(crate) struct GlobalFlags {
     /// Colours
     #[arg(long, global = true, value_name = "WHEN", value_enum)]
     pub(crate) color: Option<When>,
+}
+
+#[cfg(feature = "cuda")]
+fn device_parser(name: &str) -> Result<taiyi_model::Device, String> {
+    taiyi_model::Device::from_name(name).ok_or_else(|| "expected cpu, cuda or cuda:1".to_owned())
 }
 
 fn precision_parser() -> impl TypedValueParser<Value = Precision> {

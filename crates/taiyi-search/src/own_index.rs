@@ -11,7 +11,6 @@ use taiyi_image::Limits;
 use taiyi_indexer::{
     IndexError, Plan, Report, RunOptions, WalkOptions, absolute_even_if_gone, resolve_targets,
 };
-use taiyi_model::TowerOptions;
 use taiyi_store::{GraphOptions, RelativePath, Writer, WriterOptions};
 
 use crate::models::Model;
@@ -38,7 +37,7 @@ pub(crate) fn embed_folder(
     let mut plan = taiyi_indexer::plan(Some(&writer), &targets.found, &walk, false, &reporter)?;
     narrow(&mut plan);
     let load = || -> Result<Arc<dyn ImageEncoder>, IndexError> {
-        let tower = model.folder.image_tower(&TowerOptions { threads }).map_err(EncodeError::from)?;
+        let tower = model.folder.image_tower(&settings.towers()).map_err(EncodeError::from)?;
         Ok(Arc::new(tower.with_full_decode(settings.full_decode)))
     };
     let options = RunOptions {

@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use anyhow::{Context as _, anyhow, bail};
 use directories::ProjectDirs;
 use taiyi_core::Precision;
-use taiyi_model::ModelHomes;
 use taiyi_model::hub::HubOptions;
+use taiyi_model::{Device, ModelHomes, TowerOptions};
 
 use crate::config::{Config, TuiConfig};
 use crate::flags::{GlobalFlags, When};
@@ -37,6 +37,8 @@ pub(crate) struct Settings {
     /// The precision asked for, if one was.
     pub(crate) precision: Option<Precision>,
     pub(crate) threads: NonZeroUsize,
+    /// Where pictures are embedded.
+    pub(crate) device: Device,
     /// 0 errors, 1 warnings, 2 more, 3 details.
     pub(crate) verbosity: u8,
     pub(crate) exclude: Vec<String>,
@@ -107,6 +109,7 @@ impl Settings {
                 }
                 (None, None) => config.threads,
             })?,
+            device: device(flags),
             verbosity: if flags.quiet { 0 } else { flags.verbose.saturating_add(1) },
             exclude: config.exclude,
             hidden: config.hidden,
@@ -121,6 +124,11 @@ impl Settings {
             tui: config.tui,
             config_file,
         })
+    }
+
+    /// How the model's towers run.
+    pub(crate) fn towers(&self) -> TowerOptions {
+        TowerOptions { threads: self.threads, device: self.device }
     }
 
     /// Whether standard error may be drawn on.
@@ -148,6 +156,16 @@ fn switch(name: &str, value: OsString) -> anyhow::Result<bool> {
         "0" | "false" | "no" | "off" => Ok(false),
         other => bail!("{name}={other} is neither yes nor no: give 1 or 0"),
     }
+}
+
+#[cfg(feature = "cuda")]
+fn device(flags: &GlobalFlags) -> Device {
+    flags.device.unwrap_or_default()
+}
+
+#[cfg(not(feature = "cuda"))]
+fn device(_: &GlobalFlags) -> Device {
+    Device::Cpu
 }
 
 fn threads(asked: Option<usize>) -> anyhow::Result<NonZeroUsize> {

@@ -1,7 +1,9 @@
 //! The two networks: token ids or pixels in, numbers out.
 
 pub(crate) mod bert;
-mod stack;
+pub(crate) mod stack;
+#[cfg(any(test, feature = "cuda"))]
+pub(crate) mod tensors;
 pub(crate) mod vit;
 
 pub(crate) use stack::Scratch;

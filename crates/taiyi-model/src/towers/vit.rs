@@ -12,28 +12,50 @@ use crate::weights::{Role, TensorSpec};
 /// Where the embedding's size is read from.
 pub(crate) const PROJECTION: &str = "visual_projection.weight";
 
+// The checkpoints' spelling.
+pub(crate) const BEFORE: &str = "vision_model.pre_layrnorm";
+pub(crate) const AFTER: &str = "vision_model.post_layernorm";
+
+/// The full name of one of the embeddings.
+pub(crate) fn embeddings(name: &str) -> String {
+    format!("vision_model.embeddings.{name}")
+}
+
+/// What a layer's parts are called.
+pub(crate) fn layer_names(index: usize) -> LayerNames {
+    let part = |name: &str| format!("vision_model.encoder.layers.{index}.{name}");
+    LayerNames {
+        query: part("self_attn.q_proj"),
+        key: part("self_attn.k_proj"),
+        value: part("self_attn.v_proj"),
+        out: part("self_attn.out_proj"),
+        norm1: part("layer_norm1"),
+        up: part("mlp.fc1"),
+        down: part("mlp.fc2"),
+        norm2: part("layer_norm2"),
+    }
+}
+
 /// Every tensor of the tower, for embeddings of `dimension` components.
 pub(crate) fn tensors(config: &VisionConfig, dimension: usize) -> Vec<TensorSpec> {
     let (width, patch) = (config.layers.width, config.patch as usize);
     let mut specs = vec![
-        TensorSpec::new("vision_model.embeddings.class_embedding", &[width]),
-        TensorSpec::new("vision_model.embeddings.patch_embedding.weight", &[width, 3, patch, patch])
-            .used_as(Role::Dense),
-        TensorSpec::new("vision_model.embeddings.position_embedding.weight", &[config.patches() + 1, width]),
+        TensorSpec::new(embeddings("class_embedding"), &[width]),
+        TensorSpec::new(embeddings("patch_embedding.weight"), &[width, 3, patch, patch]).used_as(Role::Dense),
+        TensorSpec::new(embeddings("position_embedding.weight"), &[config.patches() + 1, width]),
         TensorSpec::new(PROJECTION, &[dimension, width]).used_as(Role::Dense),
     ];
-    // The checkpoints' spelling.
-    norm_specs(&mut specs, "vision_model.pre_layrnorm", width);
-    norm_specs(&mut specs, "vision_model.post_layernorm", width);
+    norm_specs(&mut specs, BEFORE, width);
+    norm_specs(&mut specs, AFTER, width);
     for index in 0..config.layers.count {
-        let layer = format!("vision_model.encoder.layers.{index}");
-        for part in ["q_proj", "k_proj", "v_proj", "out_proj"] {
-            dense_specs(&mut specs, &format!("{layer}.self_attn.{part}"), width, width);
+        let names = layer_names(index);
+        for part in [&names.query, &names.key, &names.value, &names.out] {
+            dense_specs(&mut specs, part, width, width);
         }
-        norm_specs(&mut specs, &format!("{layer}.layer_norm1"), width);
-        dense_specs(&mut specs, &format!("{layer}.mlp.fc1"), width, config.layers.intermediate);
-        dense_specs(&mut specs, &format!("{layer}.mlp.fc2"), config.layers.intermediate, width);
-        norm_specs(&mut specs, &format!("{layer}.layer_norm2"), width);
+        norm_specs(&mut specs, &names.norm1, width);
+        dense_specs(&mut specs, &names.up, width, config.layers.intermediate);
+        dense_specs(&mut specs, &names.down, config.layers.intermediate, width);
+        norm_specs(&mut specs, &names.norm2, width);
     }
     specs
 }
@@ -59,33 +81,18 @@ impl Vit {
         dimension: usize,
     ) -> Result<Self, ModelError> {
         let (width, eps) = (config.layers.width, config.layers.eps);
-        let embeddings = |name: &str| format!("vision_model.embeddings.{name}");
         let mut positions = source.vector(&embeddings("position_embedding.weight"))?;
         for (value, class) in positions.iter_mut().zip(source.vector(&embeddings("class_embedding"))?) {
             *value += class;
         }
-        let names = |index| {
-            let layer = format!("vision_model.encoder.layers.{index}");
-            let part = |name: &str| format!("{layer}.{name}");
-            LayerNames {
-                query: part("self_attn.q_proj"),
-                key: part("self_attn.k_proj"),
-                value: part("self_attn.v_proj"),
-                out: part("self_attn.out_proj"),
-                norm1: part("layer_norm1"),
-                up: part("mlp.fc1"),
-                down: part("mlp.fc2"),
-                norm2: part("layer_norm2"),
-            }
-        };
         Ok(Self {
             side: config.side as usize,
             patch: config.patch as usize,
             patches: source.dense(&embeddings("patch_embedding"), config.patch_values(), width, false)?,
             positions,
-            before: Norm::load(source, "vision_model.pre_layrnorm", eps)?,
-            stack: Stack::load(source, &config.layers, Order::Before, names)?,
-            after: Norm::load(source, "vision_model.post_layernorm", eps)?,
+            before: Norm::load(source, BEFORE, eps)?,
+            stack: Stack::load(source, &config.layers, Order::Before, layer_names)?,
+            after: Norm::load(source, AFTER, eps)?,
             projection: source.dense("visual_projection", width, dimension, false)?,
         })
     }

@@ -10,7 +10,7 @@ use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView, serialize};
 use serde::Deserialize;
 use taiyi_core::{Embedding, RgbImage};
-use taiyi_model::{ModelError, ModelFolder, TowerOptions};
+use taiyi_model::{Device, ModelError, ModelFolder, TowerOptions};
 use tempfile::TempDir;
 
 /// Per component of a unit vector.
@@ -21,7 +21,7 @@ pub(crate) fn data(name: &str) -> PathBuf {
 }
 
 pub(crate) fn threads(threads: usize) -> TowerOptions {
-    TowerOptions { threads: NonZeroUsize::new(threads).unwrap() }
+    TowerOptions { threads: NonZeroUsize::new(threads).unwrap(), device: Device::Cpu }
 }
 
 pub(crate) fn open(name: &str) -> ModelFolder {

@@ -11,7 +11,6 @@ use taiyi_indexer::{
     IndexError, Plan, RunOptions, Target, WalkOptions, absolute_even_if_gone, resolve_targets,
     resolve_with_roots,
 };
-use taiyi_model::TowerOptions;
 use taiyi_store::{Root, Writer};
 
 use crate::exit::{self, Exit};
@@ -60,7 +59,7 @@ pub(crate) fn run(settings: &Settings, flags: &IndexFlags) -> anyhow::Result<Exi
         batch_images: flags.batch_images.into(),
         ..RunOptions::default()
     };
-    let tower_options = TowerOptions { threads: settings.threads };
+    let tower_options = settings.towers();
     let load = || -> Result<Arc<dyn ImageEncoder>, IndexError> {
         let tower = model.folder.image_tower(&tower_options).map_err(EncodeError::from)?;
         Ok(Arc::new(tower.with_full_decode(settings.full_decode)))

@@ -155,7 +155,7 @@ impl TowersOfIndex {
     }
 
     fn options(&self) -> TowerOptions {
-        TowerOptions { threads: self.settings.threads }
+        self.settings.towers()
     }
 }
 

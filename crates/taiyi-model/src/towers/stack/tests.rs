@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 
-use candle_core::{D, Device, IndexOp, Result as CandleResult, Tensor};
+use candle_core::{Device, IndexOp, Tensor};
 
 use super::*;
 use crate::files::Files;
 use crate::machine::Level;
+use crate::towers::tensors::{Place, TensorStack};
 use crate::weights::WeightFile;
 
 const PARTS: [&str; 8] = ["query", "key", "value", "out", "norm1", "up", "down", "norm2"];
@@ -40,51 +41,8 @@ fn weights(layers: &Layers) -> HashMap<String, Tensor> {
 }
 
 /// The last state of the first token of one sequence, `[tokens, width]`.
-fn by_candle(
-    tensors: &HashMap<String, Tensor>,
-    layers: &Layers,
-    order: Order,
-    input: &Tensor,
-) -> CandleResult<Vec<f32>> {
-    let dense = |x: &Tensor, name: &str| {
-        x.matmul(&tensors[&format!("{name}.weight")].t()?)?.broadcast_add(&tensors[&format!("{name}.bias")])
-    };
-    let norm = |x: &Tensor, name: &str| {
-        let off = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
-        let variance = off.sqr()?.mean_keepdim(D::Minus1)?;
-        off.broadcast_div(&(variance + layers.eps)?.sqrt()?)?
-            .broadcast_mul(&tensors[&format!("{name}.weight")])?
-            .broadcast_add(&tensors[&format!("{name}.bias")])
-    };
-    let activate = |x: &Tensor| match layers.activation {
-        Activation::Gelu => x.gelu_erf(),
-        Activation::GeluTanh => x.gelu(),
-        Activation::Relu => x.relu(),
-        Activation::QuickGelu => x / ((x * -1.702)?.exp()? + 1.0)?,
-    };
-    let head = layers.width / layers.heads;
-    let mut hidden = input.clone();
-    for index in 0..layers.count {
-        let names = names(index);
-        let x = if order == Order::Before { norm(&hidden, &names.norm1)? } else { hidden.clone() };
-        let split =
-            |name: &str| dense(&x, name)?.reshape(((), layers.heads, head))?.transpose(0, 1)?.contiguous();
-        let (query, key, value) = (split(&names.query)?, split(&names.key)?, split(&names.value)?);
-        let scores = (query.matmul(&key.transpose(1, 2)?.contiguous()?)? / (head as f64).sqrt())?;
-        let shares = scores.broadcast_sub(&scores.max_keepdim(D::Minus1)?)?.exp()?;
-        let shares = shares.broadcast_div(&shares.sum_keepdim(D::Minus1)?)?;
-        let mixed = shares.matmul(&value)?.transpose(0, 1)?.contiguous()?.reshape(((), layers.width))?;
-        hidden = (hidden + dense(&mixed, &names.out)?)?;
-        if order == Order::After {
-            hidden = norm(&hidden, &names.norm1)?;
-        }
-        let x = if order == Order::Before { norm(&hidden, &names.norm2)? } else { hidden.clone() };
-        hidden = (hidden + dense(&activate(&dense(&x, &names.up)?)?, &names.down)?)?;
-        if order == Order::After {
-            hidden = norm(&hidden, &names.norm2)?;
-        }
-    }
-    hidden.i(0)?.to_vec1()
+fn by_candle(stack: &TensorStack, input: &Tensor) -> Vec<f32> {
+    stack.forward(&input.unsqueeze(0).unwrap()).unwrap().i(0).unwrap().to_vec1().unwrap()
 }
 
 fn by_stack(stack: &Stack, team: &Team, width: usize, inputs: &[&Tensor]) -> Vec<Vec<f32>> {
@@ -117,11 +75,12 @@ fn layers_are_those_of_candle_and_company_changes_no_bit() {
             candle_core::safetensors::save(&tensors, dir.path().join("model.safetensors")).unwrap();
             let file = WeightFile::open_in(Files::Disk, dir.path()).unwrap();
             let stack = Stack::load(Source::Plain(&file), &layers, order, names).unwrap();
+            let place = Place { source: Source::Plain(&file), device: &Device::Cpu };
+            let tensors = TensorStack::load(place, &layers, order, names).unwrap();
             let inputs: Vec<Tensor> = [1, 17, 50, 2, 16, 3]
                 .map(|tokens| Tensor::randn(0.0f32, 1.0, (tokens, width), &Device::Cpu).unwrap())
                 .into();
-            let expected: Vec<Vec<f32>> =
-                inputs.iter().map(|input| by_candle(&tensors, &layers, order, input).unwrap()).collect();
+            let expected: Vec<Vec<f32>> = inputs.iter().map(|input| by_candle(&tensors, input)).collect();
             let together: Vec<&Tensor> = inputs.iter().collect();
             for level in Level::available() {
                 let all = by_stack(&stack, &Team::new(level, 1), width, &together);

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use serde_json::{Value, json};
 use taiyi_model::hub::HubError;
 use taiyi_model::library::{FileCheck, FileState, LibraryError, verify_files};
-use taiyi_model::{ModelFolder, ModelPlace, TowerOptions, resolve};
+use taiyi_model::{ModelFolder, ModelPlace, resolve};
 
 use crate::exit::{self, Exit};
 use crate::fetching::FetchReporter;
@@ -66,7 +66,7 @@ pub(crate) fn run(settings: &Settings, flags: &VerifyModelFlags) -> anyhow::Resu
 
 fn load(settings: &Settings, place: &ModelPlace) -> anyhow::Result<()> {
     let folder = ModelFolder::open_place(place)?;
-    let options = TowerOptions { threads: settings.threads };
+    let options = settings.towers();
     folder.text_tower(&options)?;
     folder.image_tower(&options)?;
     Ok(())
