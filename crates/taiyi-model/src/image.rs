@@ -43,11 +43,11 @@ pub struct ImageTower {
 /// The network, where it computes.
 enum Network {
     Cpu {
-        vit: Vit,
+        vit: Box<Vit>,
         workers: Workers,
     },
     #[cfg(feature = "cuda")]
-    Cuda(TensorVit),
+    Cuda(Box<TensorVit>),
 }
 
 impl Network {
@@ -59,7 +59,7 @@ impl Network {
     ) -> Result<Self, ModelError> {
         match options.device {
             Device::Cpu => Ok(Self::Cpu {
-                vit: Vit::load(source, config, dimension)?,
+                vit: Box::new(Vit::load(source, config, dimension)?),
                 workers: Workers::new(options.threads, source.path())?,
             }),
             #[cfg(feature = "cuda")]
@@ -76,7 +76,7 @@ impl Network {
                         plain(&error)
                     ))
                 })?;
-                Ok(Self::Cuda(TensorVit::load(source, config, dimension, &device)?))
+                Ok(Self::Cuda(Box::new(TensorVit::load(source, config, dimension, &device)?)))
             }
         }
     }
