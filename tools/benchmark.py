@@ -4,7 +4,7 @@
     python tools/benchmark.py cold-query --model MODEL --towers … --binary target/release/taiyi-search --index INDEX …
     python tools/benchmark.py indexing   --model MODEL --towers … --binary … --photos PHOTOS
     python tools/benchmark.py recheck    --binary … --photos MANY --model demo
-    python tools/benchmark.py nearest    --peer bench_ann.py --store target/release/examples/bench_store --vectors DIR
+    python tools/benchmark.py nearest    --peer bench_ann.py --store target/release/examples/bench_store --vectors DIR [--hnsw-rs …]
 
 Programs take turns, round after round, so that a machine that slows down slows all of them; numbers are medians over
 the rounds. A peer is a Python script that prints one JSON line for each program it measures:
@@ -180,6 +180,8 @@ def nearest(a):
     lines = json_lines([a.python, a.peer, a.vectors, "--n", a.n, "--threads", a.threads])
     with tempfile.TemporaryDirectory(prefix="taiyi-", dir=a.vectors) as scratch:
         lines += json_lines([a.store, Path(scratch) / "index", a.n, a.vectors])
+    if a.hnsw_rs:
+        lines += json_lines([a.hnsw_rs, a.vectors, a.threads])
     rows = []
     for line in lines:
         curve = "; ".join(f"{ef}: {recall:.3f}, {rate:,}/s" for ef, recall, rate in line["ef_recall_qps1"])
@@ -213,6 +215,7 @@ def main():
             command.add_argument("--extra", nargs="*", default=[], help="more flags for index: --extra=--full-decode")
         if work is nearest:
             command.add_argument("--store", default="target/release/examples/bench_store", type=Path)
+            command.add_argument("--hnsw-rs", help="the program of tools/hnsw_rs")
             command.add_argument("--vectors", required=True, help="a folder for the vectors, made if missing")
             command.add_argument("--n", type=int, default=100_000)
     a = parser.parse_args()

@@ -4,7 +4,9 @@ pub(crate) mod build;
 pub(crate) mod codes;
 pub(crate) mod freeze;
 pub(crate) mod graph;
+mod growing;
 pub(crate) mod items;
+mod links;
 pub(crate) mod vectors;
 
 use crate::StoreError;

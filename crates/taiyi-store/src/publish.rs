@@ -17,10 +17,11 @@ use std::path::{Path, PathBuf};
 use crate::collect::{Collected, CollectedContent, collect};
 use crate::durable;
 use crate::fault::{Faults, Step};
+use crate::generation::build::{self, GraphSource};
 use crate::generation::graph::GraphFile;
+use crate::generation::items;
 use crate::generation::items::{ItemRow, ItemSource, ItemTable, LiveItem};
 use crate::generation::vectors::{VectorTable, VectorWriter};
-use crate::generation::{build, items};
 use crate::ledger::{Batch, Ledger, State};
 use crate::lock::unix_now_s;
 use crate::manifest::{
@@ -51,8 +52,26 @@ struct Previous {
     manifest: Manifest,
     items: ItemTable,
     vectors: VectorTable,
-    /// Whether its graph, if it has one, can be used again.
-    graph_intact: bool,
+    /// Its graph, if it has one that can be used again.
+    graph: Option<(GraphEntry, GraphFile)>,
+}
+
+impl Previous {
+    /// Whether its graph is damaged, or of a format that is not walked any more.
+    fn lost_its_graph(&self) -> bool {
+        self.graph.is_none() && self.manifest.graph.is_some()
+    }
+}
+
+/// What a publication does about the graph.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum GraphWork {
+    /// It stays as it is, or away.
+    Keep,
+    /// The rows after it are added to it.
+    Extend,
+    /// It is built from the ground up.
+    Build,
 }
 
 /// Why an attempt at publishing ended.
@@ -166,7 +185,7 @@ impl Publisher<'_> {
         let previous = current.clone().filter(is_same_build).and_then(|m| open_previous(self.dir, m));
         if let Some(p) = &previous
             && p.manifest.is_of(state)
-            && p.graph_intact
+            && !p.lost_its_graph()
             && !options.build_graph
         {
             return Ok(Published::Unchanged(p.manifest.summary()));
@@ -204,13 +223,17 @@ impl Publisher<'_> {
         let (previous, rows) = self.plan_rows(collected, previous, options);
         let reused_rows = previous.as_ref().map_or(0, |p| p.items.rows());
         let plan = RowPlan { collected, previous: previous.as_ref().map(|p| &p.items), rows };
-        let old_graph = previous.as_ref().filter(|p| p.graph_intact).and_then(|p| p.manifest.graph.clone());
-        let build_graph = options.build_graph && self.is_graph_due(old_graph.as_ref(), &plan);
+        let old_graph = previous.as_ref().and_then(|p| p.graph.as_ref());
+        let work = if options.build_graph {
+            self.graph_work(old_graph.map(|(entry, _)| entry), &plan)
+        } else {
+            GraphWork::Keep
+        };
         if let Some(p) = &previous {
-            if p.manifest.is_of(state) && p.graph_intact && !build_graph {
+            if p.manifest.is_of(state) && !p.lost_its_graph() && work == GraphWork::Keep {
                 return Ok(Published::Unchanged(p.manifest.summary()));
             }
-            if build_graph {
+            if work != GraphWork::Keep {
                 // Hours of walking a graph of damaged vectors would be worth a second of reading.
                 check_parts(self.dir, &p.manifest.vectors)?;
             }
@@ -223,10 +246,12 @@ impl Publisher<'_> {
             fs::create_dir_all(&folder).map_err(|e| StoreError::io(&folder, e))?;
             let vectors =
                 self.write_vectors(generation, &folder, &plan, reused_rows, previous.as_ref(), progress)?;
-            let graph = if build_graph {
-                self.write_graph(generation, &folder, &vectors, &plan, progress)?.or(old_graph)
-            } else {
-                old_graph
+            let graph = match work {
+                GraphWork::Keep => old_graph.map(|(entry, _)| entry.clone()),
+                GraphWork::Extend | GraphWork::Build => {
+                    let base = old_graph.filter(|_| work == GraphWork::Extend).map(|(_, file)| file);
+                    self.write_graph(generation, &folder, &vectors, &plan, base, progress)?
+                }
             };
             self.faults.pass(Step::Items)?;
             let rows = plan.rows.len() as u64;
@@ -290,7 +315,7 @@ impl Publisher<'_> {
         }
         rows.extend((0u32..).zip(&placed).filter(|(_, placed)| !**placed).map(|(i, _)| Some(i)));
         let removed = rows.iter().filter(|row| row.is_none()).count();
-        let has_graph = previous.graph_intact && previous.manifest.graph.is_some();
+        let has_graph = previous.graph.is_some();
         // Compaction costs the graph, so with one it waits for a publication that may build another.
         if removed * 4 > rows.len() && (options.build_graph || !has_graph) || rows.len() >= u32::MAX as usize
         {
@@ -299,21 +324,25 @@ impl Publisher<'_> {
         (Some(previous), rows)
     }
 
-    fn is_graph_due(&self, graph: Option<&GraphEntry>, plan: &RowPlan<'_>) -> bool {
+    fn graph_work(&self, graph: Option<&GraphEntry>, plan: &RowPlan<'_>) -> GraphWork {
         let min_rows = self.graph.min_rows as u64;
         let live = plan.collected.contents.len() as u64;
         if live < min_rows.max(1) {
-            return false;
+            return GraphWork::Keep;
         }
-        let Some(graph) = graph else { return true };
-        let tail = (plan.rows.len() as u64).saturating_sub(graph.rows);
+        let Some(graph) = graph else { return GraphWork::Build };
         let covered = plan.rows.iter().take(graph.rows as usize);
         let removed = covered.filter(|row| row.is_none()).count() as u64;
         let removed_since = removed.saturating_sub(graph.rows - graph.live_rows);
-        graph.m != self.graph.m
+        if graph.m != self.graph.m
             || graph.ef_construction != self.graph.ef_construction
-            || tail > min_rows.max(graph.rows / 4)
             || removed_since * 5 > graph.live_rows
+        {
+            return GraphWork::Build;
+        }
+        // Every row after the graph is compared in every search, and adding any writes all of it anew.
+        let tail = (plan.rows.len() as u64).saturating_sub(graph.rows);
+        if tail > (min_rows / 4).max(graph.rows / 16) { GraphWork::Extend } else { GraphWork::Keep }
     }
 
     /// A number that no folder ever had, made durable before it is used.
@@ -378,6 +407,7 @@ impl Publisher<'_> {
         folder: &Path,
         parts: &[PartEntry],
         plan: &RowPlan<'_>,
+        base: Option<&GraphFile>,
         progress: &mut dyn FnMut(PublishProgress),
     ) -> Result<Option<GraphEntry>, StoreError> {
         self.faults.pass(Step::Graph)?;
@@ -391,26 +421,20 @@ impl Publisher<'_> {
         };
         let vectors = VectorTable::open_parts(self.dimension, parts.iter().map(|p| (path(p), p)))?;
         let is_live = |row: u32| plan.content(row).is_some();
-        let built = build::build(&vectors, &is_live, &self.graph, self.threads, &mut |done, total| {
-            progress(PublishProgress { step: PublishStep::Graph, done, total });
-        });
-        match built {
-            Ok(Some(built)) => Ok(Some(GraphEntry {
+        let base = base.and_then(|file| Some((file.graph()?, file.rows())));
+        let source = GraphSource { vectors: &vectors, is_live: &is_live, base };
+        let mut tell = |done, total| progress(PublishProgress { step: PublishStep::Graph, done, total });
+        build::build(&source, &self.graph, self.threads, &mut tell, |graph| {
+            Ok(GraphEntry {
                 generation,
-                rows: built.rows() as u64,
-                live_rows: plan.collected.contents.len() as u64,
+                rows: graph.rows() as u64,
+                live_rows: graph.nodes() as u64,
                 metric: "cosine".to_owned(),
                 m: self.graph.m,
                 ef_construction: self.graph.ef_construction,
-                sum: built.write(folder)?,
-            })),
-            Ok(None) => Ok(None),
-            Err(e) => {
-                // Searching without a graph is slower, and as right as with one.
-                tracing::warn!("{e}");
-                Ok(None)
-            }
-        }
+                sum: graph.write(folder)?,
+            })
+        })
     }
 
     /// Drops contents that lie nowhere from the ledger.
@@ -450,22 +474,31 @@ fn open_previous(dir: &Path, manifest: Manifest) -> Option<Previous> {
         })
         .inspect_err(|e| tracing::warn!("publishing everything anew: {e}"));
     let (items, vectors) = opened.ok()?;
-    let graph_intact = manifest.graph.as_ref().is_none_or(|entry| {
-        match GraphFile::open(dir, entry, manifest.model.dimension) {
-            Ok(Some(graph)) => check_sum(graph.path(), &entry.sum)
-                .inspect_err(|e| tracing::warn!("leaving the graph behind: {e}"))
-                .is_ok(),
-            Ok(None) => {
-                tracing::info!("the graph is of an older format, and will be built anew");
-                false
-            }
-            Err(e) => {
-                tracing::warn!("leaving the graph behind: {e}");
-                false
-            }
-        }
+    let entry = manifest.graph.clone();
+    let graph = entry.and_then(|entry| {
+        let graph = open_graph(dir, &entry, manifest.model.dimension)?;
+        Some((entry, graph))
     });
-    Some(Previous { manifest, items, vectors, graph_intact })
+    Some(Previous { manifest, items, vectors, graph })
+}
+
+/// Opens a graph to be used again; `None` when it cannot be.
+fn open_graph(dir: &Path, entry: &GraphEntry, dimension: usize) -> Option<GraphFile> {
+    let opened = GraphFile::open(dir, entry, dimension).and_then(|graph| {
+        graph.as_ref().map_or(Ok(()), |graph| check_sum(graph.path(), &entry.sum))?;
+        Ok(graph)
+    });
+    match opened {
+        Ok(None) => {
+            tracing::info!("the graph is of an older format, and will be built anew");
+            None
+        }
+        Ok(graph) => graph,
+        Err(e) => {
+            tracing::warn!("leaving the graph behind: {e}");
+            None
+        }
+    }
 }
 
 fn check_parts(dir: &Path, parts: &[PartEntry]) -> Result<(), Failure> {

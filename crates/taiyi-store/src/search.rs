@@ -3,4 +3,5 @@
 pub(crate) mod exact;
 pub(crate) mod nearest;
 pub(crate) mod top_k;
+pub(crate) mod visited;
 pub(crate) mod walk;

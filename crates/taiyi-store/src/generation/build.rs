@@ -1,37 +1,23 @@
-//! Building the graph with hnsw_rs, the one place that knows it.
-//!
-//! hnsw_rs is given numbers of points, not vectors: its distance looks up their codes, which lie beside each
-//! other and take a quarter of the vectors' memory. It panics on distances that are NaN or negative, so
-//! the distance is neither; it prints and exits on an `m` above 256, so the options are validated.
+//! Building a graph over the rows of a table, or making one longer.
 
+use std::cmp::Reverse;
 use std::num::NonZeroUsize;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use hnsw_rs::prelude::{Distance, Hnsw};
-
-use crate::generation::codes::CodeTable;
-use crate::generation::freeze::{FrozenGraph, Levels};
-use crate::generation::graph::MAX_LEVELS;
+use crate::generation::codes::{CodeTable, mean};
+use crate::generation::freeze::FrozenGraph;
+use crate::generation::graph::{Graph, MAX_LEVELS};
+use crate::generation::growing::Growing;
 use crate::generation::vectors::VectorTable;
 use crate::{GraphOptions, StoreError};
 
-/// Rows inserted between two reports of progress.
-const CHUNK_ROWS: usize = 2048;
+/// Points that go in at once, as a share of those that are in, and at most. They do not see each other, so the
+/// share is small.
+const BATCH_SHARE: usize = 64;
+const MOST_IN_A_BATCH: usize = 4096;
+/// Rows inserted between two reports of progress, at least.
+const REPORT_ROWS: usize = 1024;
 
-/// The distance of two points.
-///
-/// hnsw_rs takes a slice for every point and asks for the distance of two slices. Ours are of `()`, and as long
-/// as the point's number: a length lies in hnsw_rs's own record of the point, where anything that has
-/// bytes would be one more place in memory to wait for, with every distance.
-struct CodeDistance<'a>(&'a CodeTable<'a>);
-
-impl Distance<()> for CodeDistance<'_> {
-    fn eval(&self, a: &[()], b: &[()]) -> f32 {
-        self.0.distance(a.len(), b.len())
-    }
-}
-
-/// Checks options before hnsw_rs sees them.
+/// Checks what was asked for.
 pub(crate) fn check_options(options: &GraphOptions) -> Result<(), StoreError> {
     if !(2..=128).contains(&options.m) {
         return Err(StoreError::InvalidArgument(format!(
@@ -48,83 +34,256 @@ pub(crate) fn check_options(options: &GraphOptions) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Builds a graph over the live rows of a table; `None` when there are none.
+/// What a graph is built over.
+pub(crate) struct GraphSource<'a> {
+    pub(crate) vectors: &'a VectorTable,
+    /// Which rows can be found.
+    pub(crate) is_live: &'a dyn Fn(u32) -> bool,
+    /// A graph over rows before these, to be made longer, and how many rows it covers.
+    pub(crate) base: Option<(Graph<'a>, usize)>,
+}
+
+/// Builds a graph; `None` when there are no live rows.
 ///
 /// `progress` is told how many rows are in, from the calling thread.
-pub(crate) fn build(
-    vectors: &VectorTable,
-    is_live: &dyn Fn(u32) -> bool,
+pub(crate) fn build<R>(
+    source: &GraphSource<'_>,
     options: &GraphOptions,
     threads: NonZeroUsize,
     progress: &mut dyn FnMut(u64, u64),
-) -> Result<Option<FrozenGraph>, StoreError> {
-    let rows: Vec<u32> = (0..vectors.rows() as u32).filter(|&row| is_live(row)).collect();
+    finish: impl FnOnce(FrozenGraph<'_>) -> Result<R, StoreError>,
+) -> Result<Option<R>, StoreError> {
+    let vectors = source.vectors;
+    let base_rows = source.base.map_or(0, |(_, rows)| rows as u32);
+    // Nodes of the base in the order of their rows, and after them the rows that are new.
+    let mut nodes: Vec<(u32, u32)> = Vec::new();
+    if let Some((graph, _)) = source.base {
+        let row_of = |node| graph.node(node).map(|n| (n.row, node));
+        nodes = (0..graph.len() as u32).filter_map(row_of).collect();
+        nodes.sort_unstable();
+    }
+    let new = (base_rows..vectors.rows() as u32).filter(|&row| (source.is_live)(row));
+    let rows: Vec<u32> = nodes.iter().map(|&(row, _)| row).chain(new).collect();
     if rows.is_empty() {
         return Ok(None);
     }
-    let failed = |what: String| StoreError::InvalidArgument(format!("the graph could not be built: {what}"));
+    let mean = match source.base {
+        Some((graph, _)) => graph.mean().to_vec(),
+        None => mean(vectors, rows.iter().copied()),
+    };
     // A pool of its own: the global one belongs to the program, with as many threads as it likes.
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(threads.get())
         .thread_name(|i| format!("graph-{i}"))
         .build()
-        .map_err(|e| failed(e.to_string()))?;
-    let codes = CodeTable::encode(vectors, &rows);
-    let numbers = vec![(); rows.len()];
-    let points: Vec<usize> = (0..rows.len()).collect();
-    let built = catch_unwind(AssertUnwindSafe(|| {
-        let hnsw =
-            Hnsw::new(options.m, points.len(), MAX_LEVELS, options.ef_construction, CodeDistance(&codes));
-        let total = points.len() as u64;
-        let mut done = 0;
-        for chunk in points.chunks(CHUNK_ROWS) {
-            let data: Vec<(&[()], usize)> =
-                chunk.iter().map(|&point| (numbers.get(..point).unwrap_or(&[]), point)).collect();
-            pool.install(|| hnsw.parallel_insert_slice(&data));
-            done += chunk.len() as u64;
-            progress(done, total);
+        .map_err(|e| StoreError::InvalidArgument(format!("the graph could not be built: {e}")))?;
+    let codes = CodeTable::encode(vectors, &rows, mean);
+
+    let mut heights: Vec<u8> = rows.iter().map(|&row| height(row, options.m)).collect();
+    if let Some((graph, _)) = source.base {
+        for (&(_, node), height) in nodes.iter().zip(&mut heights) {
+            *height = graph.height(node);
         }
-        let levels = extract(&hnsw);
-        // Its destructor uses rayon, too.
-        pool.install(|| drop(hnsw));
-        levels
-    }));
-    let (levels, entry) = built.map_err(|_| failed("hnsw_rs gave up".to_owned()))?;
-    let mut graph = FrozenGraph::new(&levels, entry, &rows, vectors.rows(), &codes)
-        .ok_or_else(|| failed("it is too large".to_owned()))?;
-    drop((levels, codes));
-    graph.connect().ok_or_else(|| failed("it has a hole".to_owned()))?;
-    Ok(Some(graph))
+    }
+    let mut order: Vec<u32> = (nodes.len() as u32..rows.len() as u32).collect();
+    // From the highest level down, so that a point finds all of the levels above it; and in no other order,
+    // since rows beside each other may be frames of one burst.
+    let key = |&point: &u32| {
+        let (row, height) = (rows.get(point as usize), heights.get(point as usize));
+        (Reverse(height.copied()), row.map(|&row| mixed(row)))
+    };
+    order.sort_unstable_by_key(key);
+    let mut growing = Growing::new(&codes, heights, options);
+    if let Some((graph, _)) = source.base {
+        adopt(&mut growing, graph, &nodes);
+    }
+
+    let total = rows.len() as u64;
+    let mut inside = nodes.len();
+    let mut reported = inside;
+    let mut rest = order.as_slice();
+    while !rest.is_empty() {
+        let size = (inside / BATCH_SHARE).clamp(1, MOST_IN_A_BATCH).min(rest.len());
+        let (batch, after) = rest.split_at(size);
+        pool.install(|| growing.insert(batch));
+        rest = after;
+        inside += size;
+        if inside - reported >= REPORT_ROWS || rest.is_empty() {
+            reported = inside;
+            progress(inside as u64, total);
+        }
+    }
+    pool.install(|| growing.finish());
+    finish(FrozenGraph::new(growing, &rows, vectors.rows())).map(Some)
 }
 
-/// The lists of neighbours, and the point that a walk begins at.
-fn extract(hnsw: &Hnsw<'_, (), CodeDistance<'_>>) -> (Levels, u32) {
-    let points = hnsw.get_point_indexation();
-    let top = usize::from(hnsw.get_max_level_observed());
-    let mut levels: Levels = vec![Vec::new(); top + 1];
-    let mut entry = 0;
-    for point_level in 0..=top {
-        for point in points.get_layer_iterator(point_level) {
-            let number = point.get_origin_id() as u32;
-            if point_level == top {
-                entry = number;
-            }
-            let neighborhood = point.get_neighborhood_id();
-            for (height, level) in levels.iter_mut().enumerate().take(point_level + 1) {
-                let links = neighborhood.get(height).map_or(&[][..], Vec::as_slice);
-                // hnsw_rs may link to a point that does not reach up to this level.
-                let links = links
-                    .iter()
-                    .filter(|n| usize::from(n.p_id.0) >= height)
-                    .map(|n| n.get_origin_id() as u32)
-                    .filter(|&to| to != number)
-                    .collect();
-                level.push((number, links));
+/// Takes over the nodes of a graph, given by row and node number, in the order of their points.
+fn adopt(growing: &mut Growing<'_>, graph: Graph<'_>, nodes: &[(u32, u32)]) {
+    let mut points = vec![None; graph.len()];
+    for (point, &(_, node)) in (0u32..).zip(nodes) {
+        if let Some(slot) = points.get_mut(node as usize) {
+            *slot = Some(point);
+        }
+    }
+    let point_of = |node: u32| points.get(node as usize).copied().flatten();
+    // Node 0 first: it is where walks begin.
+    for node in 0..graph.len() as u32 {
+        let Some(point) = point_of(node) else { continue };
+        let links = (0..=usize::from(graph.height(node))).map(|level| {
+            let links =
+                if level == 0 { graph.node(node).map(|n| n.links) } else { graph.upper_links(level, node) };
+            links.unwrap_or(&[]).iter().copied().filter_map(point_of).filter(|&to| to != point).collect()
+        });
+        growing.adopt(point, &links.collect::<Vec<_>>());
+    }
+}
+
+/// A number for a row that looks like drawn by chance (splitmix64).
+fn mixed(row: u32) -> u64 {
+    let mut z = (u64::from(row) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+/// The highest level of a row: of so many rows on a level, one in `m` is on the next.
+fn height(row: u32, m: usize) -> u8 {
+    // In (0, 1].
+    let drawn = ((mixed(row) >> 11) + 1) as f64 / (1u64 << 53) as f64;
+    (-drawn.ln() / (m as f64).ln()).min((MAX_LEVELS - 1) as f64) as u8
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use proptest::prelude::*;
+    use rand::{RngExt, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    use super::*;
+    use crate::generation::codes::QueryCodes;
+    use crate::generation::graph::GraphFile;
+    use crate::generation::vectors::VectorWriter;
+    use crate::manifest::{GRAPH_NAME, GraphEntry, PartEntry, VECTORS_NAME, generation_dir};
+    use crate::search::walk::walk;
+
+    const DIMENSION: usize = 24;
+
+    fn table(dir: &Path, rows: &[Vec<f32>]) -> VectorTable {
+        let mut writer = VectorWriter::create(dir, DIMENSION, rows.len() as u64).unwrap();
+        for row in rows {
+            let length = row.iter().map(|x| x * x).sum::<f32>().sqrt();
+            writer.push(&row.iter().map(|x| x / length).collect::<Vec<_>>()).unwrap();
+        }
+        let part = PartEntry { generation: 1, rows: rows.len() as u64, sum: writer.finish().unwrap() };
+        VectorTable::open_parts(DIMENSION, [(dir.join(VECTORS_NAME), &part)].into_iter()).unwrap()
+    }
+
+    /// Builds or extends a graph over the live rows, as generation 1 of a folder.
+    fn graph(
+        dir: &Path,
+        vectors: &VectorTable,
+        is_live: &dyn Fn(u32) -> bool,
+        base: Option<&GraphFile>,
+        threads: usize,
+    ) -> Option<GraphFile> {
+        let options = GraphOptions { m: 8, ef_construction: 20, min_rows: 1 };
+        let folder = generation_dir(dir, 1);
+        std::fs::create_dir_all(&folder).unwrap();
+        let base = base.map(|file| (file.graph().unwrap(), file.rows()));
+        let source = GraphSource { vectors, is_live, base };
+        let threads = NonZeroUsize::new(threads).unwrap();
+        let entry = build(&source, &options, threads, &mut |_, _| (), |graph| {
+            let (rows, live_rows) = (graph.rows() as u64, graph.nodes() as u64);
+            let (m, ef_construction) = (options.m, options.ef_construction);
+            let sum = graph.write(&folder)?;
+            Ok(GraphEntry { generation: 1, rows, live_rows, metric: String::new(), m, ef_construction, sum })
+        });
+        let file = GraphFile::open(dir, &entry.unwrap()?, DIMENSION).unwrap().unwrap();
+        file.check(vectors, is_live).unwrap();
+        Some(file)
+    }
+
+    fn drawn(rows: usize, spread: f32) -> Vec<Vec<f32>> {
+        let mut rng = ChaCha8Rng::seed_from_u64(5);
+        let mut row = |at: f32| (0..DIMENSION).map(|_| at + spread * (rng.random::<f32>() - 0.5)).collect();
+        (0..rows).map(|_| row(1.0)).collect()
+    }
+
+    #[test]
+    fn threads_change_no_byte() {
+        let rows = drawn(1500, 2.0);
+        let bytes = |threads: usize| {
+            let dir = tempfile::tempdir().unwrap();
+            let vectors = table(dir.path(), &rows);
+            graph(dir.path(), &vectors, &|_| true, None, threads).unwrap();
+            std::fs::read(generation_dir(dir.path(), 1).join(GRAPH_NAME)).unwrap()
+        };
+        let alone = bytes(1);
+        assert!(alone == bytes(2) && alone == bytes(5));
+    }
+
+    #[test]
+    fn crowds_larger_than_what_building_looks_at_hide_nothing() {
+        // Crowds of 300 where building looks at 20, two equal rows in each, and rows alone between them.
+        let (alone, mut crowd) = (drawn(1200, 2.0), drawn(300, 0.0005));
+        crowd[7] = crowd[3].clone();
+        let at = |row: &[f32], by: &[f32]| row.iter().zip(by).map(|(x, y)| x + y - 1.0).collect::<Vec<_>>();
+        let crowds = alone[..4].iter().flat_map(|centre| crowd.iter().map(|row| at(row, centre)));
+        let crowded: Vec<Vec<f32>> = alone.iter().cloned().chain(crowds).collect();
+        // How many of the rows alone their own vector does not lead to.
+        let missed = |rows: &[Vec<f32>]| {
+            let dir = tempfile::tempdir().unwrap();
+            let vectors = table(dir.path(), rows);
+            let file = graph(dir.path(), &vectors, &|_| true, None, 2).unwrap();
+            let graph = file.graph().unwrap();
+            let is_missed = |row: &u32| {
+                let query = QueryCodes::new(vectors.row(*row).unwrap(), graph.mean());
+                let found = walk(graph, &query, 40, &|_, _| true).unwrap();
+                !found.iter().any(|c| graph.node(c.node()).unwrap().row == *row)
+            };
+            (4..1200u32).filter(is_missed).count()
+        };
+        let (without, with) = (missed(&alone), missed(&crowded));
+        // With lists that a crowd may fill, it is 96.
+        assert!(without <= 12 && with <= 60, "{without} of the 1196 alone, and {with} beside crowds");
+    }
+
+    proptest! {
+        #[test]
+        fn every_live_row_can_be_found(
+            // Few values, so that there are equal rows, and rows on one line.
+            values in prop::collection::vec((0u8..6, 0u8..3), 1..90),
+            dead in any::<u64>(),
+            grow in prop::collection::vec(1usize..90, 0..3),
+        ) {
+            let rows: Vec<Vec<f32>> = values
+                .iter()
+                .map(|&(a, b)| (0..DIMENSION).map(|i| if i < 12 { f32::from(a) } else { f32::from(b) } + 0.1).collect())
+                .collect();
+            let dir = tempfile::tempdir().unwrap();
+            let is_live = |row: u32| dead >> (row % 64) & 1 == 0;
+            let mut file = None;
+            let steps = grow.into_iter().filter(|&n| n < rows.len()).chain([rows.len()]);
+            let mut steps: Vec<usize> = steps.collect();
+            steps.sort_unstable();
+            for step in steps {
+                let vectors = table(dir.path(), &rows[..step]);
+                let next = graph(dir.path(), &vectors, &is_live, file.as_ref(), 2);
+                let expected: Vec<u32> = (0..step as u32).filter(|&row| is_live(row)).collect();
+                let Some(next) = next else {
+                    prop_assert!(expected.is_empty());
+                    continue;
+                };
+                let graph = next.graph().unwrap();
+                let query = QueryCodes::new(vectors.row(0).unwrap(), graph.mean());
+                let found = walk(graph, &query, step, &|_, _| true).unwrap();
+                let mut found: Vec<u32> = found.iter().map(|c| graph.node(c.node()).unwrap().row).collect();
+                found.sort_unstable();
+                prop_assert_eq!(found, expected);
+                file = Some(next);
             }
         }
     }
-    for level in &mut levels {
-        level.sort_unstable_by_key(|(point, _)| *point);
-    }
-    (levels, entry)
 }

@@ -145,10 +145,9 @@ struct Tail {
 const TAIL_BYTES: usize = size_of::<Tail>();
 
 impl<'a> CodeTable<'a> {
-    /// Encodes rows of a table, in the order given.
-    pub(crate) fn encode(vectors: &'a VectorTable, rows: &'a [u32]) -> Self {
+    /// Encodes rows of a table, in the order given, without their mean.
+    pub(crate) fn encode(vectors: &'a VectorTable, rows: &'a [u32], mean: Vec<f32>) -> Self {
         let kernels = Kernels::best();
-        let mean = mean(vectors, rows.iter().copied());
         let code_bytes = code_bytes(vectors.dimension());
         let mut records = vec![0; rows.len() * (code_bytes + TAIL_BYTES)];
         for (row, record) in rows.iter().zip(records.chunks_exact_mut(code_bytes + TAIL_BYTES)) {
@@ -162,6 +161,13 @@ impl<'a> CodeTable<'a> {
 
     pub(crate) fn mean(&self) -> &[f32] {
         &self.mean
+    }
+
+    /// What [`distance`](Self::distance) reads of a row, for asking for it ahead.
+    #[inline]
+    pub(crate) fn record_bytes(&self, i: usize) -> &[u8] {
+        let stride = self.code_bytes + TAIL_BYTES;
+        bytemuck::cast_slice(self.records.get(i * stride..(i + 1) * stride).unwrap_or(&[]))
     }
 
     #[inline]

@@ -1,4 +1,4 @@
-//! The frozen graph: what hnsw_rs built, laid out for walking.
+//! The frozen graph, laid out for walking.
 //!
 //! A node is a record of fixed size that begins on a cache line: the codes of its vector, what they are
 //! scaled by, its row, and its neighbours on level 0, so that scoring a node touches one place and leaving
@@ -16,7 +16,7 @@ use crate::machine::mmap::MappedFile;
 use crate::manifest::{FORMAT_VERSION, GRAPH_NAME, GraphEntry, generation_dir};
 
 pub(super) const MAGIC: &[u8; 8] = b"TAIYIGRF";
-/// hnsw_rs has no more levels.
+/// More than any number of rows needs.
 pub(crate) const MAX_LEVELS: usize = 16;
 /// The first format version with this layout; graphs before it are not walked any more.
 const FIRST_VERSION: u64 = 2;
@@ -160,6 +160,12 @@ impl<'a> Graph<'a> {
         self.layout.levels.saturating_sub(1)
     }
 
+    /// The highest level that a node is on.
+    pub(super) fn height(&self, node: u32) -> u8 {
+        let above = self.layout.nodes.iter().skip(1).take_while(|&&nodes| (node as usize) < nodes);
+        above.count() as u8
+    }
+
     /// Nodes of level 0.
     pub(crate) fn len(&self) -> usize {
         self.layout.nodes.first().copied().unwrap_or(0)
@@ -203,7 +209,7 @@ impl<'a> Graph<'a> {
     }
 
     /// Which nodes can be reached on level 0 from one, besides those that were.
-    pub(super) fn spread(&self, reached: &mut [bool], from: u32) {
+    fn spread(&self, reached: &mut [bool], from: u32) {
         let mut open = vec![from];
         while let Some(node) = open.pop() {
             let new = reached.get_mut(node as usize).is_some_and(|seen| !std::mem::replace(seen, true));

@@ -106,10 +106,10 @@ mod tests {
 
     use super::*;
     use crate::GraphOptions;
-    use crate::generation::build::build;
-    use crate::generation::freeze::FrozenGraph;
+    use crate::generation::build::{GraphSource, build};
+    use crate::generation::graph::GraphFile;
     use crate::generation::vectors::VectorWriter;
-    use crate::manifest::{PartEntry, VECTORS_NAME};
+    use crate::manifest::{GraphEntry, PartEntry, VECTORS_NAME, generation_dir};
 
     const DIMENSION: usize = 40;
     const KNOTS: usize = 13;
@@ -119,7 +119,7 @@ mod tests {
     struct Fixture {
         _dir: tempfile::TempDir,
         vectors: VectorTable,
-        graph: FrozenGraph,
+        graph: GraphFile,
         queries: Vec<Vec<f32>>,
     }
 
@@ -154,7 +154,21 @@ mod tests {
         let path = dir.path().join(VECTORS_NAME);
         let vectors = VectorTable::open_parts(DIMENSION, [(path, &part)].into_iter()).unwrap();
         let options = GraphOptions { min_rows: 1, ..GraphOptions::default() };
-        let graph = build(&vectors, &is_live, &options, threads(2), &mut |_, _| ()).unwrap().unwrap();
+        let source = GraphSource { vectors: &vectors, is_live: &is_live, base: None };
+        std::fs::create_dir(generation_dir(dir.path(), 1)).unwrap();
+        let entry = build(&source, &options, threads(2), &mut |_, _| (), |graph| {
+            Ok(GraphEntry {
+                generation: 1,
+                rows: ROWS as u64,
+                live_rows: graph.nodes() as u64,
+                metric: "cosine".to_owned(),
+                m: options.m,
+                ef_construction: options.ef_construction,
+                sum: graph.write(&generation_dir(dir.path(), 1))?,
+            })
+        });
+        let graph = GraphFile::open(dir.path(), &entry.unwrap().unwrap(), DIMENSION).unwrap().unwrap();
+        graph.check(&vectors, &is_live).unwrap();
         let queries = (0..60).map(|i| draw(0.1, &knots[i % KNOTS])).collect();
         Fixture { _dir: dir, vectors, graph, queries }
     }

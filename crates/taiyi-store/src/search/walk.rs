@@ -1,9 +1,7 @@
 //! Walking the graph towards a query: greedily down the upper levels, then with a list of candidates
 //! on the lowest.
 //!
-//! The walk is our own, on our own layout: hnsw_rs searches only what it holds in memory, and to load
-//! its dump it reads everything, and ends the process where the dump is damaged. It compares codes; who
-//! calls it compares the vectors of what it found.
+//! It compares codes; who calls it compares the vectors of what it found.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -11,6 +9,7 @@ use std::collections::BinaryHeap;
 use crate::generation::codes::QueryCodes;
 use crate::generation::graph::{Graph, Node};
 use crate::machine::kernels::prefetch;
+use crate::search::visited::Visited;
 
 /// Nodes asked for ahead of the one being scored: as long as it takes memory to answer.
 const AHEAD: usize = 4;
@@ -48,7 +47,8 @@ pub(crate) fn walk(
 ) -> Result<Vec<Candidate>, Broken> {
     let node = |number: u32| graph.node(number).ok_or(Broken);
     let score = |number: u32, node: &Node<'_>| Candidate::new(query.score(node.codes, node.scale), number);
-    let mut best = score(0, &node(0)?);
+    let entry = score(0, &node(0)?);
+    let mut best = entry;
     for level in (1..=graph.top_level()).rev() {
         // The score rises with every step, so this ends.
         loop {
@@ -65,13 +65,20 @@ pub(crate) fn walk(
         }
     }
 
-    let mut visited = Visited(vec![0; graph.len().div_ceil(64)]);
+    let mut visited = Visited::new(graph.len());
     let mut found = BinaryHeap::with_capacity(ef.min(graph.len()) + 1);
     let mut open = BinaryHeap::with_capacity(4 * ef.min(graph.len()));
-    visited.insert(best.node())?;
-    open.push(best);
-    if accept(best.node(), &node(best.node())?) {
-        found.push(Reverse(best));
+    // The entry as well: links lead from it to every node, which cannot be said of the others.
+    for start in [best, entry] {
+        if visited.insert(start.node()).ok_or(Broken)? {
+            open.push(start);
+            if accept(start.node(), &node(start.node())?) {
+                found.push(Reverse(start));
+                if found.len() > ef {
+                    found.pop();
+                }
+            }
+        }
     }
     let mut unseen = Vec::new();
     while let Some(candidate) = open.pop() {
@@ -81,7 +88,7 @@ pub(crate) fn walk(
         }
         unseen.clear();
         for &next in node(candidate.node())?.links {
-            if visited.insert(next)? {
+            if visited.insert(next).ok_or(Broken)? {
                 if unseen.len() < AHEAD {
                     prefetch(graph.scored_bytes(next));
                 }
@@ -109,21 +116,6 @@ pub(crate) fn walk(
         }
     }
     Ok(found.into_sorted_vec().into_iter().map(|Reverse(candidate)| candidate).collect())
-}
-
-/// A bit for every node.
-struct Visited(Vec<u64>);
-
-impl Visited {
-    /// Whether the node is new.
-    #[inline]
-    fn insert(&mut self, node: u32) -> Result<bool, Broken> {
-        let word = self.0.get_mut(node as usize / 64).ok_or(Broken)?;
-        let bit = 1 << (node % 64);
-        let new = *word & bit == 0;
-        *word |= bit;
-        Ok(new)
-    }
 }
 
 #[cfg(test)]
