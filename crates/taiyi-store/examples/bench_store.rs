@@ -14,51 +14,20 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use rand::{RngExt, SeedableRng};
+use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use taiyi_core::{Embedding, ImageFormat, ModelId, Orientation, PhotoMetadata};
+use taiyi_core::Embedding;
 use taiyi_store::{
-    ContentHash, Entry, FileStamp, GraphOptions, PublishOptions, RelativePath, Row, SearchOptions, Snapshot,
-    Writer, WriterOptions, disk_usage, verify,
+    Entry, GraphOptions, PublishOptions, Row, SearchOptions, Snapshot, Writer, WriterOptions, disk_usage,
+    verify,
 };
 
-const DIMENSION: usize = 512;
-const INTRINSIC: usize = 48;
+mod made_up;
+
+use made_up::{DIMENSION, Source, entry, hash, model};
+
 const QUERIES: usize = 1000;
 const K: usize = 10;
-
-fn normal(rng: &mut ChaCha8Rng) -> f32 {
-    let (u, v): (f32, f32) = (1.0 - rng.random::<f32>(), rng.random());
-    (-2.0 * u.ln()).sqrt() * (std::f32::consts::TAU * v).cos()
-}
-
-struct Source {
-    basis: Vec<f32>,
-    centres: Vec<f32>,
-    bias: Vec<f32>,
-}
-
-impl Source {
-    fn new() -> Self {
-        let mut rng = ChaCha8Rng::seed_from_u64(7);
-        let mut numbers = |n: usize, scale: f32| (0..n).map(|_| normal(&mut rng) * scale).collect::<Vec<_>>();
-        Self {
-            basis: numbers(INTRINSIC * DIMENSION, 1.0 / (INTRINSIC as f32).sqrt()),
-            centres: numbers(2000 * INTRINSIC, 1.0),
-            bias: numbers(DIMENSION, 1.2),
-        }
-    }
-
-    fn draw(&self, rng: &mut ChaCha8Rng) -> Embedding {
-        let centre = rng.random_range(0..2000) * INTRINSIC;
-        let mut x: Vec<f32> = self.bias.iter().map(|b| b + 0.08 * normal(rng)).collect();
-        for (c, row) in self.centres[centre..centre + INTRINSIC].iter().zip(self.basis.chunks(DIMENSION)) {
-            let z = c + 0.55 * normal(rng);
-            x.iter_mut().zip(row).for_each(|(x, b)| *x += z * b);
-        }
-        Embedding::normalize(x).unwrap()
-    }
-}
 
 fn read_numbers<T>(path: &Path, limit: usize, number: fn([u8; 4]) -> T) -> Vec<T> {
     let mut bytes = Vec::new();
@@ -94,34 +63,16 @@ fn main() {
         seconds
     };
 
-    let model = ModelId { name: "bench".into(), weights: "00".repeat(32), dimension: DIMENSION };
-    let options = WriterOptions { model, graph: GraphOptions::default(), threads };
+    let options = WriterOptions { model: model(), graph: GraphOptions::default(), threads };
     let writer = Writer::open(dir, options.clone()).unwrap();
     let root = writer.add_root(&std::env::temp_dir()).unwrap();
-    let metadata = PhotoMetadata {
-        width: 4000,
-        height: 3000,
-        format: Some(ImageFormat::Jpeg),
-        orientation: Orientation::Upright,
-        taken_s: Some(1_500_000_000),
-        taken_offset_min: Some(480),
-        gps: None,
-        camera: Some("Canon EOS R5".into()),
-    };
-    let hash = |i: usize| ContentHash::of(&i.to_le_bytes());
-    let entry = |i: usize, embedding: &Embedding| Entry::Embedded {
-        root,
-        path: RelativePath::from_path(Path::new(&format!("2024/{:03}/IMG_{i:07}.jpg", i / 1000))).unwrap(),
-        stamp: FileStamp { size: 3_000_000 + i as u64, mtime_ns: i as i64 },
-        hash: hash(i),
-        metadata: metadata.clone(),
-        embedding: embedding.clone(),
-    };
     let since = Instant::now();
     let missing = if writer.knows_content(&hash(rows - 1)).unwrap() { 0 } else { rows };
     let numbered: Vec<(usize, &Embedding)> = base.iter().enumerate().take(missing).collect();
     for chunk in numbered.chunks(32) {
-        writer.commit(&chunk.iter().map(|&(i, embedding)| entry(i, embedding)).collect::<Vec<_>>()).unwrap();
+        writer
+            .commit(&chunk.iter().map(|&(i, embedding)| entry(root, i, embedding)).collect::<Vec<_>>())
+            .unwrap();
     }
     let commit_s = time("commit in batches of 32", since);
     let publish = |build_graph: bool, what: &str| {
@@ -178,7 +129,7 @@ fn main() {
     let report = verify(dir, &mut |_| ()).unwrap();
     time(&format!("verify without the ledger: {} problems", report.problems.len()), since);
     // Ten more pictures, as by a run over a collection that hardly changed.
-    let more: Vec<Entry> = (0..10).map(|i| entry(rows + i, &queries[i])).collect();
+    let more: Vec<Entry> = (0..10).map(|i| entry(root, rows + i, &queries[i])).collect();
     writer.commit(&more).unwrap();
     let since = Instant::now();
     let published = writer.publish(&PublishOptions { build_graph: true }, &mut |_| ()).unwrap();

@@ -19,6 +19,10 @@ use taiyi_store::{
     WriterOptions,
 };
 
+mod made_up;
+
+use made_up::normal;
+
 /// Length of the noise beside a vector of length 1: neighbours stay neighbours, and none are the same.
 const NOISE: f32 = 0.4;
 const BATCH: usize = 1000;
@@ -79,9 +83,4 @@ fn entry(
         metadata: a.metadata.clone(),
         embedding: Embedding::normalize(mixed)?,
     })
-}
-
-fn normal(rng: &mut ChaCha8Rng) -> f32 {
-    let (u, v): (f32, f32) = (1.0 - rng.random::<f32>(), rng.random());
-    (-2.0 * u.ln()).sqrt() * (std::f32::consts::TAU * v).cos()
 }

@@ -14,7 +14,7 @@ const K: usize = 10;
 const M: usize = 16;
 const EF_CONSTRUCTION: usize = 200;
 
-fn read<T: bytemuck::AnyBitPattern>(path: String) -> Vec<T> {
+fn read<T: bytemuck::Pod>(path: String) -> Vec<T> {
     let bytes = std::fs::read(&path).unwrap_or_else(|e| panic!("{path}: {e}"));
     bytemuck::pod_collect_to_vec(&bytes)
 }

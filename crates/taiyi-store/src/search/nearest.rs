@@ -20,6 +20,9 @@ const ROWS_A_CANDIDATE: usize = 16;
 /// A scan by codes compares a few vectors for each row asked for, out of order; beyond this share, all in
 /// order are faster.
 const ROWS_A_COMPARISON: usize = 50;
+/// It also goes to every row's codes to see whether the row is accepted; where only one in so many is, comparing the vectors
+/// of those takes less.
+const ROWS_A_CODE: usize = 4;
 
 /// What is searched.
 #[derive(Clone, Copy)]
@@ -48,7 +51,7 @@ impl Searched<'_> {
             found
         };
         let exact = || {
-            if k.saturating_mul(ROWS_A_COMPARISON) > count {
+            if k.saturating_mul(ROWS_A_COMPARISON) > count || count.saturating_mul(ROWS_A_CODE) < rows {
                 return Ok(scan_all());
             }
             scan_codes(graph, &codes, vectors, query, k, threads, accept).map(with_tail)
