@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::harness::{Output, Running, Sandbox, copy_dir, files_below, finish, tiny_model};
-use crate::stand_in::{ForwardProxy, StandIn, blob_name};
+use crate::stand_in::{ForwardProxy, StandIn, authority, blob_name};
 use crate::tmux::{self, Start};
 
 const TEXT: &str = "IDEA-CCNL/Taiyi-CLIP-Roberta-102M-Chinese";
@@ -134,19 +134,59 @@ fn a_token_a_mirror_and_a_proxy() {
     hub.set(|faults| faults.token = Some("hf_secret".into()));
     let args = ["model", "fetch", "cn-clip-b16"];
     run(&s, &hub, &args).refused(&["401", "HF_TOKEN"]);
-    s.write("home/cache/huggingface/token", b"hf_secret\n");
     let proxy = ForwardProxy::start();
     let mut through = s.command();
     through
         .env_remove("TAIYI_MODEL")
         .env("HF_ENDPOINT", "http://127.0.0.1:1")
-        .env("ALL_PROXY", format!("http://127.0.0.1:{}", proxy.port))
+        .env("HF_TOKEN", "hf_secret")
+        .env("all_proxy", format!("http://127.0.0.1:{}", proxy.port))
+        .env("ALL_PROXY", "http://127.0.0.1:1")
         .args(args)
         .args(["--mirror", &hub.url()]);
     finish(through, b"").succeeded();
     assert!(!proxy.tunnels.lock().unwrap().is_empty());
     assert!(hub.take_asked().iter().any(|asked| asked.token.as_deref() == Some("Bearer hf_secret")));
     run(&s, &hub, &["embed", "--text", "老虎", "--model", "cn-clip-b16"]).succeeded();
+}
+
+#[test]
+fn a_login_on_disk_stays_there() {
+    let (s, hub) = (Sandbox::new(), hub());
+    hub.set(|faults| faults.token = Some("hf_secret".into()));
+    s.write("home/cache/huggingface/token", b"hf_secret\n");
+    s.write("home/elsewhere/token", b"hf_secret\n");
+    let args = ["model", "fetch", "cn-clip-b16", "--mirror", &hub.url()];
+    run(&s, &hub, &args).refused(&["huggingface/token was kept back", "HF_TOKEN"]);
+    for (variable, value, told) in [
+        ("HF_TOKEN_PATH", "~/elsewhere/token", "elsewhere/token was kept back"),
+        ("HF_HUB_DISABLE_IMPLICIT_TOKEN", "1", "HF_HUB_DISABLE_IMPLICIT_TOKEN"),
+    ] {
+        let mut command = command(&s, &hub, &args);
+        command.env(variable, value);
+        finish(command, b"").refused(&["401", told, "HF_TOKEN"]);
+    }
+    // Turned off, the user's own token stays, too.
+    let mut both = command(&s, &hub, &args);
+    both.env("HF_TOKEN", "hf_secret").env("HF_HUB_DISABLE_IMPLICIT_TOKEN", "YES");
+    finish(both, b"").refused(&["HF_HUB_DISABLE_IMPLICIT_TOKEN"]);
+    assert!(hub.take_asked().iter().all(|asked| asked.token.is_none()));
+}
+
+#[test]
+fn a_companys_authority_and_folders_below_home() {
+    let (s, hub) = (Sandbox::new(), hub());
+    let args = ["model", "fetch", "cn-clip-b16", "--mirror", &hub.https_url()];
+    run(&s, &hub, &args).refused(&["UnknownIssuer", "SSL_CERT_FILE"]);
+    for (variable, home) in [("SSL_CERT_FILE", "HF_HOME"), ("REQUESTS_CA_BUNDLE", "HF_HUB_CACHE")] {
+        let mut command = command(&s, &hub, &args);
+        command.env(variable, authority()).env(home, format!("~/{home}"));
+        finish(command, b"").succeeded();
+        let repository = format!("models--{}", CHINESE_CLIP.replace('/', "--"));
+        let folders = [s.at("home").join(home), s.at("home").join(home).join("hub")];
+        assert!(folders.iter().any(|dir| dir.join(&repository).is_dir()), "{home}");
+    }
+    assert!(hub.take_asked().iter().all(|asked| asked.is_tls));
 }
 
 #[test]

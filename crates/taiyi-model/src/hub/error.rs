@@ -34,6 +34,16 @@ pub enum HubError {
         /// What went wrong.
         problem: String,
     },
+    /// A host's certificate is not believed.
+    #[error("the certificate of {endpoint} is not trusted ({problem}): {advice}")]
+    Untrusted {
+        /// The hub or another host that it sends us to.
+        endpoint: String,
+        /// What is wrong with it.
+        problem: String,
+        /// What may help.
+        advice: &'static str,
+    },
     /// The hub asks for leave.
     #[error("{what}: the hub refuses ({status}): {remedy}")]
     Refused {
