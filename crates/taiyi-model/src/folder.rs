@@ -396,7 +396,7 @@ fn open_image(files: Files, dir: &Path) -> Result<(ImageParts, Space), ModelErro
     let config_path = dir.join("config.json");
     let config = VisionConfig::read(files, &config_path)?;
     let preprocess_path = dir.join("preprocessor_config.json");
-    let preprocess = PreprocessConfig::read(files, &preprocess_path, config.side)?;
+    let preprocess = PreprocessConfig::read(files, &preprocess_path, &config)?;
     let weights = WeightFile::open_in(files, dir)?;
     let told = config.projection.map(|size| ("projection_dim", size));
     let space = space_of(&weights, vit::PROJECTION, config.layers.width, told)?;

@@ -244,7 +244,7 @@ mod tests {
         fs::create_dir_all(cache.blobs()).unwrap();
         fs::write(cache.blob(&hash), "bytes").unwrap();
         for commit in [&old, &new] {
-            for name in ["config.json", "vocab.txt"] {
+            for name in ["config.json", "vocab.txt", "preprocessor_config.json"] {
                 cache.link(commit, name, &hash).unwrap();
             }
             assert_eq!(cache.complete_snapshot(Part::Text), None, "there are no weights");
