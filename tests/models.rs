@@ -76,6 +76,9 @@ fn from_the_hub_to_an_answer_without_network() {
     for args in [&["model", "fetch", "taiyi-102m"][..], &["index", "photos"], &["query", "老虎"]] {
         offline(&s, &hub, args).succeeded();
     }
+    // The weights are hashed once, not by every command.
+    let remembered = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "id");
+    assert_eq!(files_below(&s.at("home/cache")).iter().filter(|path| remembered(path)).count(), 1);
     let listed = place_of(&s, &hub, "taiyi-102m");
     assert_eq!((&listed["here"], &listed["place"]["kind"]), (&Value::Bool(true), &Value::from("towers")));
     assert_eq!(s.status()["model"]["name"], "taiyi-102m");

@@ -240,7 +240,7 @@ impl ModelFolder {
     /// The identity of the weights as they were published.
     fn hash(&self, cache_dir: Option<&Path>) -> Result<String, ModelError> {
         // The built-in model has no times to remember it by; it is small and in memory.
-        let cache_dir = cache_dir.filter(|_| matches!(self.place, ModelPlace::Folder(_)));
+        let cache_dir = cache_dir.filter(|_| self.place != ModelPlace::BuiltIn);
         identity::remembered(cache_dir, &self.identity_files(), || self.identity())
     }
 
@@ -277,7 +277,7 @@ impl ModelFolder {
             return Ok(None);
         }
         // The built-in model is small, and not there to be kept a second time.
-        let cache_dir = self.cache_dir.as_deref().filter(|_| matches!(self.place, ModelPlace::Folder(_)));
+        let cache_dir = self.cache_dir.as_deref().filter(|_| self.place != ModelPlace::BuiltIn);
         let id = self.id("", cache_dir)?;
         let tell = || {
             let size =
