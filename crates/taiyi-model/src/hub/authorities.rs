@@ -10,7 +10,8 @@ use super::HubError;
 /// The authorities whose certificates are believed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Authorities {
-    /// Those that this machine believes, a company's own among them; Mozilla's, where it has none.
+    /// Mozilla's list, and what this machine believes besides: a company's own, for instance. Not the latter alone: a
+    /// container may have none, and some systems fill their store as they go.
     #[default]
     OfSystem,
     /// Those of a PEM file and of a folder of such files, and no others: `SSL_CERT_FILE`, `SSL_CERT_DIR`.
@@ -24,31 +25,37 @@ pub enum Authorities {
 
 impl Authorities {
     pub(super) fn roots(&self) -> Result<RootCerts, HubError> {
-        let loaded = match self {
-            Self::OfSystem => rustls_native_certs::load_native_certs(),
+        let (mut ders, errors) = match self {
+            Self::OfSystem => {
+                let found = rustls_native_certs::load_native_certs();
+                let mut ders = found.certs;
+                ders.extend_from_slice(webpki_root_certs::TLS_SERVER_ROOT_CERTS);
+                (ders, found.errors)
+            }
             Self::Named { file, dir } => {
-                rustls_native_certs::load_certs_from_paths(file.as_deref(), dir.as_deref())
+                let found = rustls_native_certs::load_certs_from_paths(file.as_deref(), dir.as_deref());
+                (found.certs, found.errors)
             }
         };
-        for error in &loaded.errors {
+        for error in &errors {
             tracing::debug!(%error, "a certificate was left out");
         }
-        if !loaded.certs.is_empty() {
-            let certificates = loaded.certs.iter().map(|der| Certificate::from_der(der).to_owned());
-            return Ok(RootCerts::Specific(Arc::new(certificates.collect())));
-        }
+        ders.sort_by(|a, b| a.as_ref().cmp(b.as_ref()));
+        ders.dedup();
         match self {
-            // A container without a store of certificates.
-            Self::OfSystem => Ok(RootCerts::WebPki),
-            Self::Named { file, dir } => {
+            Self::Named { file, dir } if ders.is_empty() => {
                 let places: Vec<_> =
                     [file, dir].into_iter().flatten().map(|path| path.display().to_string()).collect();
-                let error = loaded.errors.first().map_or_else(String::new, |error| format!(" ({error})"));
+                let error = errors.first().map_or_else(String::new, |error| format!(" ({error})"));
                 Err(HubError::Options(format!(
                     "no certificate can be read in {}{error}: SSL_CERT_FILE and REQUESTS_CA_BUNDLE name a PEM file, \
                      SSL_CERT_DIR a folder of them",
                     places.join(" and ")
                 )))
+            }
+            _ => {
+                let certificates = ders.iter().map(|der| Certificate::from_der(der).to_owned());
+                Ok(RootCerts::Specific(Arc::new(certificates.collect())))
             }
         }
     }
