@@ -282,6 +282,37 @@ fn carried_to_a_machine_without_network() {
 }
 
 #[test]
+fn nothing_is_removed_while_it_is_brought() {
+    let (s, hub) = (Sandbox::new(), hub());
+    hub.set(|faults| faults.pause = Duration::from_millis(100));
+    let fetching = Running::start(command(&s, &hub, &["model", "fetch", "cn-clip-b16"]));
+    let is_part = |path: &PathBuf| path.to_string_lossy().ends_with("taiyi-part");
+    while !files_below(&s.at("home")).iter().any(is_part) {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let args = ["model", "remove", "cn-clip-b16", "--yes"];
+    run(&s, &hub, &args).refused(&["another process fetches OFA-Sys/chinese-clip-vit-base-patch16", "wait"]);
+    hub.set(|faults| faults.pause = Duration::ZERO);
+    fetching.wait().succeeded();
+    run(&s, &hub, &["model", "verify", "cn-clip-b16"]).succeeded();
+    run(&s, &hub, &args).succeeded();
+    assert!(!cache(&s).join("models--OFA-Sys--chinese-clip-vit-base-patch16").exists());
+
+    // The same in the program's own folder, where imports have one lock for all.
+    s.run(&["model", "import", tiny_model().to_str().unwrap(), "--as", "x"]).succeeded();
+    let models = s.at("home/data/taiyi-search/models");
+    let lock = fs::File::options().write(true).open(models.join(".import.lock")).unwrap();
+    lock.try_lock().unwrap();
+    s.run(&["model", "remove", "x", "--yes"]).refused(&["another process imports or removes"]);
+    s.run(&["model", "verify", "x"]).succeeded();
+    drop(lock);
+    // What an ended process has left goes with the next.
+    s.write("home/data/taiyi-search/models/.removed-y/config.json", b"{}");
+    s.run(&["model", "remove", "x", "--yes"]).succeeded();
+    assert_eq!(files_below(&models), [models.join(".import.lock")]);
+}
+
+#[test]
 fn a_repository_of_two_models_stays_while_one_needs_it() {
     let (s, hub) = (Sandbox::new(), hub());
     for name in ["taiyi-326m", "taiyi-102m-vit-l"] {

@@ -11,6 +11,7 @@ mod error;
 mod fetch;
 mod hash;
 mod http;
+mod lock;
 mod login;
 mod options;
 mod progress;

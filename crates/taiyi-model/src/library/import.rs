@@ -5,6 +5,7 @@ use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::turn::{DRAFT_PREFIX, take_turn};
 use super::{LibraryError, Record};
 use crate::family::{ModelHomes, ModelPlace, known_model};
 use crate::hub::{FetchEvent, FetchProgress, FileHash, Hasher, HubError, check_space};
@@ -12,8 +13,6 @@ use crate::{DEMO_MODEL, ModelFolder};
 
 /// Longer names are no file names on some systems.
 const MAX_NAME_BYTES: usize = 100;
-/// What a folder is called while it is filled.
-const DRAFT_PREFIX: &str = ".import-";
 
 /// Copies the model at `source` into the folder of models as `name`; where it lies then.
 ///
@@ -29,12 +28,7 @@ pub fn import(
 ) -> Result<PathBuf, LibraryError> {
     check_name(name)?;
     let target = homes.models_dir.join(name);
-    if target.exists() {
-        return Err(LibraryError::Refused(format!(
-            "a model {name} is in {} already: remove it with `taiyi-search model remove {name}`, or choose another name",
-            target.display()
-        )));
-    }
+    check_free(name, &target)?;
     let folder = ModelFolder::open_place(source)?;
     if let Some(known) = known_model(name)
         && known.dimension != folder.dimension()
@@ -52,6 +46,7 @@ pub fn import(
     check_space(&homes.models_dir, bytes)?;
     fs::create_dir_all(&homes.models_dir).map_err(|error| HubError::io(&homes.models_dir, error))?;
     let _turn = take_turn(&homes.models_dir)?;
+    check_free(name, &target)?;
     let draft = tempfile::Builder::new()
         .prefix(DRAFT_PREFIX)
         .tempdir_in(&homes.models_dir)
@@ -100,6 +95,16 @@ pub fn import(
     Ok(target)
 }
 
+fn check_free(name: &str, target: &Path) -> Result<(), LibraryError> {
+    if !target.exists() {
+        return Ok(());
+    }
+    Err(LibraryError::Refused(format!(
+        "a model {name} is in {} already: remove it with `taiyi-search model remove {name}`, or choose another name",
+        target.display()
+    )))
+}
+
 /// Where each file of a model goes in a folder of its own.
 fn layout(folder: &ModelFolder) -> Vec<(PathBuf, PathBuf)> {
     let [text, image] = folder.tower_files();
@@ -131,33 +136,6 @@ fn check_name(name: &str) -> Result<(), LibraryError> {
         return refuse("it has to do as a folder's name on every system");
     }
     Ok(())
-}
-
-/// One import at a time; whoever has the turn clears away what an ended process has left.
-fn take_turn(models_dir: &Path) -> Result<File, LibraryError> {
-    let path = models_dir.join(".import.lock");
-    let lock = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path)
-        .map_err(|error| HubError::io(&path, error))?;
-    match lock.try_lock() {
-        Ok(()) => {
-            for entry in fs::read_dir(models_dir).into_iter().flatten().flatten() {
-                if entry.file_name().to_string_lossy().starts_with(DRAFT_PREFIX) {
-                    let _ = fs::remove_dir_all(entry.path());
-                }
-            }
-        }
-        Err(fs::TryLockError::WouldBlock) => {
-            return Err(LibraryError::Refused(
-                "another process imports a model at this moment: wait until it is through".into(),
-            ));
-        }
-        Err(fs::TryLockError::Error(error)) => tracing::debug!(%error, "no lock on {}", path.display()),
-    }
-    Ok(lock)
 }
 
 /// Copies a file and gives the SHA-256 of what was copied.

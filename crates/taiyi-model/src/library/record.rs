@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::files::replace_file;
 use crate::hub::{FileHash, HubError};
 
 const FILE_NAME: &str = "taiyi-model.json";
@@ -50,7 +51,7 @@ impl Record {
     pub(crate) fn write(&self, dir: &Path) -> Result<(), HubError> {
         let path = dir.join(FILE_NAME);
         let json = serde_json::to_vec_pretty(self).map_err(|error| HubError::io(&path, error.into()))?;
-        fs::write(&path, json).map_err(|error| HubError::io(&path, error))
+        replace_file(&path, &json).map_err(|error| HubError::io(&path, error))
     }
 }
 

@@ -541,3 +541,17 @@ fn a_folder_to_carry_away() {
     to(&HubOptions { is_offline: true, ..s.options() }).unwrap();
     assert_eq!(below(&dir), expected);
 }
+
+/// A disk without links, like that of most sticks, would hold everything twice.
+#[test]
+fn a_folder_to_carry_away_takes_no_second_copy() {
+    let s = Scene::new();
+    // What is no model leaves its traces for the next try.
+    s.hub.add(model().text_repository, "config.json", b"{}".to_vec());
+    let dir = s.home.path().join("stick");
+    let error = fetch_to(model(), &dir, &s.options(), &Stopper(&s.told, &s.cancel), &s.cancel).unwrap_err();
+    assert!(error.to_string().contains("config.json"), "{error}");
+    let left = below(&dir);
+    assert_eq!(left.iter().filter(|path| path.ends_with(WEIGHTS)).count(), 2, "{left:?}");
+    assert!(left.iter().all(|path| !path.contains("snapshots") && !path.contains("blobs")), "{left:?}");
+}
