@@ -246,8 +246,11 @@ fn carried_to_a_machine_without_network() {
     copy_dir(&s.at("stick"), &other.at("stick"));
     copy_dir(&s.at("stick2"), &other.at("stick2"));
     // The tiny models have fewer dimensions than those whose names they bear here.
-    offline(&other, &hub, &["model", "import", "stick", "--as", "cn-clip-b16"])
-        .refused(&["dimensions", "another name"]);
+    offline(&other, &hub, &["model", "import", "stick", "--as", "cn-clip-b16"]).refused(&[
+        "dimensions: 24, expected 512",
+        "patches of 14, expected 16",
+        "another name",
+    ]);
     offline(&other, &hub, &["model", "import", "stick", "--as", "a"]).succeeded();
     offline(&other, &hub, &["model", "import", "stick", "--as", "a"]).refused(&["already"]);
     offline(&other, &hub, &["model", "import", "stick", "--as", "demo"]).refused(&["built-in"]);
@@ -262,6 +265,24 @@ fn carried_to_a_machine_without_network() {
         let verified = offline(&other, &hub, &["model", "verify", name, "--format", "json"]);
         let files = verified.succeeded().json()["files"].as_array().unwrap().clone();
         assert!(files.len() >= 4 && files.iter().all(|file| file["state"] == "sound"), "{files:?}");
+    }
+    // A file of no use by itself, and one that is gone, though the model would open without.
+    offline(&other, &hub, &["model", "import", "stick/model.safetensors", "--as", "x"])
+        .refused(&["is a file", "taiyi-search model import stick --as x"]);
+    offline(&other, &hub, &["embed", "--model", "stick2/text/vocab.txt", "--text", "老虎"])
+        .refused(&["is a file", "--model stick2"]);
+    let own = other.at("home/data/taiyi-search/models/b/image/preprocessor_config.json");
+    for (optional, name) in [(other.at("stick2/image/preprocessor_config.json"), "stick2"), (own, "b")] {
+        let bytes = fs::read(&optional).unwrap();
+        fs::remove_file(&optional).unwrap();
+        let verified = offline(&other, &hub, &["model", "verify", name]);
+        assert!(verified.exited(1).text().contains("missing  "), "{}", verified.text());
+        if name == "stick2" {
+            offline(&other, &hub, &["model", "import", name, "--as", "c"])
+                .refused(&["image/preprocessor_config.json is gone", "bring the folder again"]);
+        }
+        fs::write(optional, bytes).unwrap();
+        offline(&other, &hub, &["model", "verify", name]).succeeded();
     }
     // A stick that has lost a byte on the way.
     let path = other.at("stick2/text/vocab.txt");
@@ -279,6 +300,22 @@ fn carried_to_a_machine_without_network() {
     offline(&other, &hub, &["embed", "--model", "我的", "--text", "老虎"]).refused(&["我的"]);
     offline(&other, &hub, &["model", "remove", "我的", "--yes"]).refused(&["nothing"]);
     offline(&other, &hub, &["model", "remove", "demo", "--yes"]).refused(&["part of the program"]);
+}
+
+#[test]
+fn a_folder_with_pickles_alone_is_imported() {
+    let s = Sandbox::new();
+    let pickles = tiny_model().parent().unwrap().join("tiny-bin");
+    copy_dir(&pickles, &s.at("brought"));
+    s.run(&["model", "import", "brought/text/pytorch_model.bin", "--as", "x"])
+        .refused(&["taiyi-search model import brought --as x"]);
+    s.run(&["model", "import", "brought", "--as", "x"]).succeeded();
+    let verified = s.run(&["model", "verify", "x", "--format", "json"]);
+    let files = verified.succeeded().json()["files"].as_array().unwrap().clone();
+    let pickled = files.iter().filter(|file| file["path"].as_str().unwrap().ends_with("pytorch_model.bin"));
+    assert_eq!(pickled.count(), 2, "{files:?}");
+    let shown = |model: &str| s.run(&["model", "show", model, "--format", "json"]).json()["weights"].clone();
+    assert_eq!(shown("x"), shown(pickles.to_str().unwrap()));
 }
 
 #[test]

@@ -16,7 +16,7 @@ use crate::quantised::QuantisedFile;
 use crate::source::Source;
 use crate::towers::{bert, vit};
 use crate::weights::{TensorSpec, WeightFile};
-use crate::{Device, ImageTower, ModelError, ModelPlace, TextTower, demo, tokenizer};
+use crate::{Device, ImageTower, ModelError, ModelPlace, TextTower, demo, family, tokenizer};
 
 /// Weights that take a moment to quantise.
 const MANY_WEIGHTS: usize = 1 << 25;
@@ -207,9 +207,9 @@ impl ModelFolder {
             dimension: self.dimension,
             is_one_checkpoint: self.text.config_path == self.image.config_path,
             text_feature: match self.text.layout.feature {
-                TextFeature::Classifier => "classifier logits",
-                TextFeature::Pooler => "pooler output",
-                TextFeature::Projection => "first token by text_projection",
+                TextFeature::Classifier => family::CLASSIFIER,
+                TextFeature::Pooler => family::POOLER,
+                TextFeature::Projection => family::PROJECTION,
             },
             text: tower(&text.layers),
             vocabulary: text.vocabulary,

@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::turn::{DRAFT_PREFIX, take_turn};
 use super::{LibraryError, Record};
-use crate::family::{ModelHomes, ModelPlace, known_model};
+use crate::family::{KnownModel, ModelHomes, ModelPlace, Shape, known_model};
 use crate::hub::{FetchEvent, FetchProgress, FileHash, Hasher, HubError, check_space};
-use crate::{DEMO_MODEL, ModelFolder};
+use crate::{DEMO_MODEL, ModelFolder, known_models};
 
 /// Longer names are no file names on some systems.
 const MAX_NAME_BYTES: usize = 100;
@@ -29,15 +29,18 @@ pub fn import(
     check_name(name)?;
     let target = homes.models_dir.join(name);
     check_free(name, &target)?;
-    let folder = ModelFolder::open_place(source)?;
-    if let Some(known) = known_model(name)
-        && known.dimension != folder.dimension()
+    let recorded = match source {
+        ModelPlace::Folder(dir) => Record::read(dir).map(|record| (dir.clone(), record)),
+        ModelPlace::Towers { .. } | ModelPlace::BuiltIn => None,
+    };
+    // Asked first: what opening says of a file that is gone is only that it is not there, if it needs it at all.
+    if let Some(gone) = recorded.as_ref().and_then(|(dir, record)| record.missing_in(dir).into_iter().next())
     {
-        return Err(LibraryError::Refused(format!(
-            "{source} has {} dimensions, but {name} is a model of {}: give it another name with --as",
-            folder.dimension(),
-            known.dimension
-        )));
+        return Err(LibraryError::Gone { file: gone.display().to_string() });
+    }
+    let folder = ModelFolder::open_place(source)?;
+    if let Some(known) = known_model(name) {
+        check_shape(known, &folder, source)?;
     }
     let files = layout(&folder);
     let lengths: Vec<u64> =
@@ -52,10 +55,6 @@ pub fn import(
         .tempdir_in(&homes.models_dir)
         .map_err(|error| HubError::io(&homes.models_dir, error))?;
 
-    let recorded = match source {
-        ModelPlace::Folder(dir) => Record::read(dir).map(|record| (dir.clone(), record)),
-        ModelPlace::Towers { .. } | ModelPlace::BuiltIn => None,
-    };
     progress.event(FetchEvent::Planned { files: files.len(), bytes, present_bytes: 0 });
     let mut record = Record::new(name);
     let mut done = 0;
@@ -103,6 +102,17 @@ fn check_free(name: &str, target: &Path) -> Result<(), LibraryError> {
         "a model {name} is in {} already: remove it with `taiyi-search model remove {name}`, or choose another name",
         target.display()
     )))
+}
+
+/// A published model's name is for what can be that model: later, nobody would know what it means otherwise.
+fn check_shape(known: &KnownModel, folder: &ModelFolder, source: &ModelPlace) -> Result<(), LibraryError> {
+    let shape = Shape::of(&folder.description());
+    let Some(differences) = known.shape.differences(&shape) else { return Ok(()) };
+    let advice = match known_models().iter().find(|other| other.shape.differences(&shape).is_none()) {
+        Some(other) => format!("it looks like {0}: --as {0}", other.name),
+        None => "give it another name with --as".to_owned(),
+    };
+    Err(LibraryError::Refused(format!("{source} is not {}: {differences}; {advice}", known.name)))
 }
 
 /// Where each file of a model goes in a folder of its own.

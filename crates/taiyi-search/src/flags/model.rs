@@ -60,8 +60,8 @@ pub(crate) struct ShowFlags {
 
 /// Read a model's files again and compare them with the hashes by which they came.
 ///
-/// Then both towers are loaded. Exit status: 0 if all is well, 1 if something is damaged. Files that were put into
-/// place by hand have no hash to compare with, which is told.
+/// Then both towers are loaded. Exit status: 0 if all is well, 1 if something is damaged or gone. Files that were put
+/// into place by hand have no hash to compare with, which is told.
 #[derive(Args, Debug)]
 pub(crate) struct VerifyModelFlags {
     /// A name that `model list` shows, or a folder
@@ -76,7 +76,7 @@ pub(crate) struct VerifyModelFlags {
 ///
 /// What `model fetch --to` has made, a folder with text/ and image/, or one that holds a whole Chinese-CLIP: each with
 /// config.json, model.safetensors or pytorch_model.bin, and vocab.txt. It is checked first, and copied whole or not
-/// at all.
+/// at all. A published model's name is only for files of that model's kind and sizes.
 #[derive(Args, Debug)]
 pub(crate) struct ImportModelFlags {
     /// The folder; with --image, that of the text tower
