@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::harness::{Output, Running, Sandbox, copy_dir, files_below, finish, tiny_model};
+use crate::harness::{Output, Running, Sandbox, copy_dir, files_below, finish, signal, tiny_model};
 use crate::stand_in::{ForwardProxy, StandIn, authority, blob_name};
 use crate::tmux::{self, Start};
 
@@ -485,6 +485,20 @@ fn somebody_at_a_terminal_is_asked() {
     let screen = terminal.left_with(2);
     assert!(screen.contains("taiyi-search model fetch taiyi-102m"), "{screen}");
     assert_eq!(hub.take_asked(), [], "nothing was fetched");
+    drop(terminal);
+
+    // Ctrl-C in the middle is Ctrl-C as elsewhere.
+    hub.set(|faults| faults.pause = Duration::from_millis(200));
+    let terminal = Start::line(&line).env("HF_ENDPOINT", &hub.url()).run(&s);
+    terminal.wait_for_text(&[question, "[Y/n]"]);
+    terminal.send_keys(&["Enter"]);
+    while hub.take_asked().iter().all(|asked| !asked.is_cdn) {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    signal("INT", terminal.pid());
+    let screen = terminal.left_with(130);
+    assert!(screen.contains("goes on from here") && !screen.contains("error"), "{screen}");
+    hub.set(|faults| faults.pause = Duration::ZERO);
     drop(terminal);
 
     // Enter alone is a yes.
