@@ -68,7 +68,6 @@ pub fn fetch_to(
             dir.display()
         )));
     }
-    make_dir(&work)?;
     let client = Client::new(options, progress, cancel)?;
     let parts = model.parts();
     // A cache that cannot be written, and so has no locks, is read as it is.
@@ -81,6 +80,7 @@ pub fn fetch_to(
     };
     let missing: Vec<_> = parts.iter().copied().filter(|part| in_cache(part).is_none()).collect();
     let remotes = look_up_parts(&client, options, &missing)?;
+    make_dir(&work)?;
     take_back(dir, &work, &remotes, &missing);
     bring(&client, &work, &remotes)?;
 

@@ -512,6 +512,9 @@ fn a_folder_to_carry_away() {
     let s = Scene::new();
     let dir = s.home.path().join("stick");
     let to = |options: &HubOptions| fetch_to(model(), &dir, options, &Stopper(&s.told, &s.cancel), &s.cancel);
+    let offline = HubOptions { is_offline: true, ..s.options() };
+    assert!(matches!(to(&offline), Err(HubError::Offline { .. })));
+    assert!(!dir.exists(), "nothing was begun");
     s.told.cancel_after.set(Some(300_000));
     assert!(matches!(to(&s.options()), Err(HubError::Cancelled)));
     s.cancel.store(false, Ordering::Relaxed);
@@ -538,7 +541,7 @@ fn a_folder_to_carry_away() {
     // From the cache, without network.
     s.fetch().unwrap();
     fs::remove_dir_all(&dir).unwrap();
-    to(&HubOptions { is_offline: true, ..s.options() }).unwrap();
+    to(&offline).unwrap();
     assert_eq!(below(&dir), expected);
 }
 
