@@ -102,9 +102,19 @@ impl Sandbox {
         command.current_dir(&self.base);
         for (name, _) in std::env::vars_os() {
             let name_text = name.to_string_lossy();
-            let is_ours = ["TAIYI_", "XDG_", "CLICOLOR", "RUST_", "HF_", "HUGGING", "TRANSFORMERS_"]
-                .iter()
-                .any(|p| name_text.starts_with(p))
+            let is_ours = [
+                "TAIYI_",
+                "XDG_",
+                "CLICOLOR",
+                "RUST_",
+                "HF_",
+                "HUGGING",
+                "TRANSFORMERS_",
+                "SSL_CERT_",
+                "REQUESTS_CA_",
+            ]
+            .iter()
+            .any(|p| name_text.starts_with(p))
                 || name_text.to_ascii_lowercase().ends_with("_proxy");
             if is_ours || name_text == "NO_COLOR" {
                 command.env_remove(&name);

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::harness::{Output, Running, Sandbox, copy_dir, files_below, finish, tiny_model};
-use crate::stand_in::{ForwardProxy, StandIn, blob_name};
+use crate::harness::{Output, Running, Sandbox, copy_dir, files_below, finish, signal, tiny_model};
+use crate::stand_in::{ForwardProxy, StandIn, authority, blob_name};
 use crate::tmux::{self, Start};
 
 const TEXT: &str = "IDEA-CCNL/Taiyi-CLIP-Roberta-102M-Chinese";
@@ -76,6 +76,9 @@ fn from_the_hub_to_an_answer_without_network() {
     for args in [&["model", "fetch", "taiyi-102m"][..], &["index", "photos"], &["query", "老虎"]] {
         offline(&s, &hub, args).succeeded();
     }
+    // The weights are hashed once, not by every command.
+    let remembered = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "id");
+    assert_eq!(files_below(&s.at("home/cache")).iter().filter(|path| remembered(path)).count(), 1);
     let listed = place_of(&s, &hub, "taiyi-102m");
     assert_eq!((&listed["here"], &listed["place"]["kind"]), (&Value::Bool(true), &Value::from("towers")));
     assert_eq!(s.status()["model"]["name"], "taiyi-102m");
@@ -134,19 +137,59 @@ fn a_token_a_mirror_and_a_proxy() {
     hub.set(|faults| faults.token = Some("hf_secret".into()));
     let args = ["model", "fetch", "cn-clip-b16"];
     run(&s, &hub, &args).refused(&["401", "HF_TOKEN"]);
-    s.write("home/cache/huggingface/token", b"hf_secret\n");
     let proxy = ForwardProxy::start();
     let mut through = s.command();
     through
         .env_remove("TAIYI_MODEL")
         .env("HF_ENDPOINT", "http://127.0.0.1:1")
-        .env("ALL_PROXY", format!("http://127.0.0.1:{}", proxy.port))
+        .env("HF_TOKEN", "hf_secret")
+        .env("all_proxy", format!("http://127.0.0.1:{}", proxy.port))
+        .env("ALL_PROXY", "http://127.0.0.1:1")
         .args(args)
         .args(["--mirror", &hub.url()]);
     finish(through, b"").succeeded();
     assert!(!proxy.tunnels.lock().unwrap().is_empty());
     assert!(hub.take_asked().iter().any(|asked| asked.token.as_deref() == Some("Bearer hf_secret")));
     run(&s, &hub, &["embed", "--text", "老虎", "--model", "cn-clip-b16"]).succeeded();
+}
+
+#[test]
+fn a_login_on_disk_stays_there() {
+    let (s, hub) = (Sandbox::new(), hub());
+    hub.set(|faults| faults.token = Some("hf_secret".into()));
+    s.write("home/cache/huggingface/token", b"hf_secret\n");
+    s.write("home/elsewhere/token", b"hf_secret\n");
+    let args = ["model", "fetch", "cn-clip-b16", "--mirror", &hub.url()];
+    run(&s, &hub, &args).refused(&["huggingface/token was kept back", "HF_TOKEN"]);
+    for (variable, value, told) in [
+        ("HF_TOKEN_PATH", "~/elsewhere/token", "elsewhere/token was kept back"),
+        ("HF_HUB_DISABLE_IMPLICIT_TOKEN", "1", "HF_HUB_DISABLE_IMPLICIT_TOKEN"),
+    ] {
+        let mut command = command(&s, &hub, &args);
+        command.env(variable, value);
+        finish(command, b"").refused(&["401", told, "HF_TOKEN"]);
+    }
+    // Turned off, the user's own token stays, too.
+    let mut both = command(&s, &hub, &args);
+    both.env("HF_TOKEN", "hf_secret").env("HF_HUB_DISABLE_IMPLICIT_TOKEN", "YES");
+    finish(both, b"").refused(&["HF_HUB_DISABLE_IMPLICIT_TOKEN"]);
+    assert!(hub.take_asked().iter().all(|asked| asked.token.is_none()));
+}
+
+#[test]
+fn a_companys_authority_and_folders_below_home() {
+    let (s, hub) = (Sandbox::new(), hub());
+    let args = ["model", "fetch", "cn-clip-b16", "--mirror", &hub.https_url()];
+    run(&s, &hub, &args).refused(&["UnknownIssuer", "SSL_CERT_FILE"]);
+    for (variable, home) in [("SSL_CERT_FILE", "HF_HOME"), ("REQUESTS_CA_BUNDLE", "HF_HUB_CACHE")] {
+        let mut command = command(&s, &hub, &args);
+        command.env(variable, authority()).env(home, format!("~/{home}"));
+        finish(command, b"").succeeded();
+        let repository = format!("models--{}", CHINESE_CLIP.replace('/', "--"));
+        let folders = [s.at("home").join(home), s.at("home").join(home).join("hub")];
+        assert!(folders.iter().any(|dir| dir.join(&repository).is_dir()), "{home}");
+    }
+    assert!(hub.take_asked().iter().all(|asked| asked.is_tls));
 }
 
 #[test]
@@ -203,8 +246,11 @@ fn carried_to_a_machine_without_network() {
     copy_dir(&s.at("stick"), &other.at("stick"));
     copy_dir(&s.at("stick2"), &other.at("stick2"));
     // The tiny models have fewer dimensions than those whose names they bear here.
-    offline(&other, &hub, &["model", "import", "stick", "--as", "cn-clip-b16"])
-        .refused(&["dimensions", "another name"]);
+    offline(&other, &hub, &["model", "import", "stick", "--as", "cn-clip-b16"]).refused(&[
+        "dimensions: 24, expected 512",
+        "patches of 14, expected 16",
+        "another name",
+    ]);
     offline(&other, &hub, &["model", "import", "stick", "--as", "a"]).succeeded();
     offline(&other, &hub, &["model", "import", "stick", "--as", "a"]).refused(&["already"]);
     offline(&other, &hub, &["model", "import", "stick", "--as", "demo"]).refused(&["built-in"]);
@@ -219,6 +265,24 @@ fn carried_to_a_machine_without_network() {
         let verified = offline(&other, &hub, &["model", "verify", name, "--format", "json"]);
         let files = verified.succeeded().json()["files"].as_array().unwrap().clone();
         assert!(files.len() >= 4 && files.iter().all(|file| file["state"] == "sound"), "{files:?}");
+    }
+    // A file of no use by itself, and one that is gone, though the model would open without.
+    offline(&other, &hub, &["model", "import", "stick/model.safetensors", "--as", "x"])
+        .refused(&["is a file", "taiyi-search model import stick --as x"]);
+    offline(&other, &hub, &["embed", "--model", "stick2/text/vocab.txt", "--text", "老虎"])
+        .refused(&["is a file", "--model stick2"]);
+    let own = other.at("home/data/taiyi-search/models/b/image/preprocessor_config.json");
+    for (optional, name) in [(other.at("stick2/image/preprocessor_config.json"), "stick2"), (own, "b")] {
+        let bytes = fs::read(&optional).unwrap();
+        fs::remove_file(&optional).unwrap();
+        let verified = offline(&other, &hub, &["model", "verify", name]);
+        assert!(verified.exited(1).text().contains("missing  "), "{}", verified.text());
+        if name == "stick2" {
+            offline(&other, &hub, &["model", "import", name, "--as", "c"])
+                .refused(&["image/preprocessor_config.json is gone", "bring the folder again"]);
+        }
+        fs::write(optional, bytes).unwrap();
+        offline(&other, &hub, &["model", "verify", name]).succeeded();
     }
     // A stick that has lost a byte on the way.
     let path = other.at("stick2/text/vocab.txt");
@@ -236,6 +300,53 @@ fn carried_to_a_machine_without_network() {
     offline(&other, &hub, &["embed", "--model", "我的", "--text", "老虎"]).refused(&["我的"]);
     offline(&other, &hub, &["model", "remove", "我的", "--yes"]).refused(&["nothing"]);
     offline(&other, &hub, &["model", "remove", "demo", "--yes"]).refused(&["part of the program"]);
+}
+
+#[test]
+fn a_folder_with_pickles_alone_is_imported() {
+    let s = Sandbox::new();
+    let pickles = tiny_model().parent().unwrap().join("tiny-bin");
+    copy_dir(&pickles, &s.at("brought"));
+    s.run(&["model", "import", "brought/text/pytorch_model.bin", "--as", "x"])
+        .refused(&["taiyi-search model import brought --as x"]);
+    s.run(&["model", "import", "brought", "--as", "x"]).succeeded();
+    let verified = s.run(&["model", "verify", "x", "--format", "json"]);
+    let files = verified.succeeded().json()["files"].as_array().unwrap().clone();
+    let pickled = files.iter().filter(|file| file["path"].as_str().unwrap().ends_with("pytorch_model.bin"));
+    assert_eq!(pickled.count(), 2, "{files:?}");
+    let shown = |model: &str| s.run(&["model", "show", model, "--format", "json"]).json()["weights"].clone();
+    assert_eq!(shown("x"), shown(pickles.to_str().unwrap()));
+}
+
+#[test]
+fn nothing_is_removed_while_it_is_brought() {
+    let (s, hub) = (Sandbox::new(), hub());
+    hub.set(|faults| faults.pause = Duration::from_millis(100));
+    let fetching = Running::start(command(&s, &hub, &["model", "fetch", "cn-clip-b16"]));
+    let is_part = |path: &PathBuf| path.to_string_lossy().ends_with("taiyi-part");
+    while !files_below(&s.at("home")).iter().any(is_part) {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let args = ["model", "remove", "cn-clip-b16", "--yes"];
+    run(&s, &hub, &args).refused(&["another process fetches OFA-Sys/chinese-clip-vit-base-patch16", "wait"]);
+    hub.set(|faults| faults.pause = Duration::ZERO);
+    fetching.wait().succeeded();
+    run(&s, &hub, &["model", "verify", "cn-clip-b16"]).succeeded();
+    run(&s, &hub, &args).succeeded();
+    assert!(!cache(&s).join("models--OFA-Sys--chinese-clip-vit-base-patch16").exists());
+
+    // The same in the program's own folder, where imports have one lock for all.
+    s.run(&["model", "import", tiny_model().to_str().unwrap(), "--as", "x"]).succeeded();
+    let models = s.at("home/data/taiyi-search/models");
+    let lock = fs::File::options().write(true).open(models.join(".import.lock")).unwrap();
+    lock.try_lock().unwrap();
+    s.run(&["model", "remove", "x", "--yes"]).refused(&["another process imports or removes"]);
+    s.run(&["model", "verify", "x"]).succeeded();
+    drop(lock);
+    // What an ended process has left goes with the next.
+    s.write("home/data/taiyi-search/models/.removed-y/config.json", b"{}");
+    s.run(&["model", "remove", "x", "--yes"]).succeeded();
+    assert_eq!(files_below(&models), [models.join(".import.lock")]);
 }
 
 #[test]
@@ -374,6 +485,20 @@ fn somebody_at_a_terminal_is_asked() {
     let screen = terminal.left_with(2);
     assert!(screen.contains("taiyi-search model fetch taiyi-102m"), "{screen}");
     assert_eq!(hub.take_asked(), [], "nothing was fetched");
+    drop(terminal);
+
+    // Ctrl-C in the middle is Ctrl-C as elsewhere.
+    hub.set(|faults| faults.pause = Duration::from_millis(200));
+    let terminal = Start::line(&line).env("HF_ENDPOINT", &hub.url()).run(&s);
+    terminal.wait_for_text(&[question, "[Y/n]"]);
+    terminal.send_keys(&["Enter"]);
+    while hub.take_asked().iter().all(|asked| !asked.is_cdn) {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    signal("INT", terminal.pid());
+    let screen = terminal.left_with(130);
+    assert!(screen.contains("goes on from here") && !screen.contains("error"), "{screen}");
+    hub.set(|faults| faults.pause = Duration::ZERO);
     drop(terminal);
 
     // Enter alone is a yes.

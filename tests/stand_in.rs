@@ -1,15 +1,18 @@
 //! A hub on loopback for tests: the API's list of files, redirects to a second port as to a CDN, ranges, and every fault
-//! that a network has. HTTP/1.1 by hand, one connection a request.
+//! that a network has. HTTP/1.1 by hand, one connection a request; both ports speak plain and by TLS, whichever comes.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{self, BufRead as _, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
 use std::time::Duration;
 
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use sha1::Sha1;
 use sha2::{Digest as _, Sha256};
 
@@ -43,6 +46,8 @@ pub(crate) struct Faults {
     pub(crate) is_login_page: bool,
     /// Files are redirected there instead of to the second port.
     pub(crate) redirect: Option<String>,
+    /// Whatever comes one way is redirected to the other, `https` or `http`, at the same port.
+    pub(crate) only_by: Option<&'static str>,
     /// Redirects from an old name to the new one, relative as a hub gives them.
     pub(crate) renamed: HashMap<String, String>,
     /// Other lengths are said than sent.
@@ -66,6 +71,7 @@ pub(crate) struct Asked {
     pub(crate) token: Option<String>,
     /// Whether it came to the second port.
     pub(crate) is_cdn: bool,
+    pub(crate) is_tls: bool,
 }
 
 #[derive(Default)]
@@ -103,6 +109,10 @@ impl StandIn {
 
     pub(crate) fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
+    }
+
+    pub(crate) fn https_url(&self) -> String {
+        format!("https://127.0.0.1:{}", self.port)
     }
 
     pub(crate) fn cdn_url(&self) -> String {
@@ -174,8 +184,87 @@ impl Reply {
     }
 }
 
-fn answer(mut stream: TcpStream, state: &Mutex<State>, is_cdn: bool, cdn_port: u16) -> Option<()> {
-    let mut reader = BufReader::new(stream.try_clone().ok()?);
+/// The PEM file of the authority that has signed the stand-in's certificate. `tls/make.sh` makes it.
+pub(crate) fn authority() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/tls/authority.pem")
+}
+
+/// A client's connection.
+enum Wire {
+    Plain(TcpStream),
+    Tls(Box<StreamOwned<ServerConnection, TcpStream>>),
+}
+
+impl Wire {
+    /// As the first byte says.
+    fn new(stream: TcpStream) -> Option<Self> {
+        static CONFIG: OnceLock<Arc<ServerConfig>> = OnceLock::new();
+        const HANDSHAKE: u8 = 22;
+        let mut first = [0];
+        stream.peek(&mut first).ok()?;
+        if first != [HANDSHAKE] {
+            return Some(Self::Plain(stream));
+        }
+        let config = CONFIG.get_or_init(|| {
+            let certificate = CertificateDer::from_pem_slice(include_bytes!("tls/server.pem")).unwrap();
+            let key = PrivateKeyDer::from_pem_slice(include_bytes!("tls/server.key")).unwrap();
+            let config =
+                ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()));
+            let config = config.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
+            Arc::new(config.with_single_cert(vec![certificate], key).unwrap())
+        });
+        let connection = ServerConnection::new(Arc::clone(config)).ok()?;
+        Some(Self::Tls(Box::new(StreamOwned::new(connection, stream))))
+    }
+
+    fn is_tls(&self) -> bool {
+        matches!(self, Self::Tls(_))
+    }
+
+    /// Until the client has taken it all.
+    fn end(mut self) -> Option<()> {
+        if let Self::Tls(stream) = &mut self {
+            stream.conn.send_close_notify();
+            stream.flush().ok()?;
+        }
+        let stream = match self {
+            Self::Plain(stream) => stream,
+            Self::Tls(stream) => stream.sock,
+        };
+        stream.shutdown(Shutdown::Write).ok()?;
+        let _ = (&stream).read(&mut [0]);
+        Some(())
+    }
+}
+
+impl Read for Wire {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(stream) => stream.read(buffer),
+            Self::Tls(stream) => stream.read(buffer),
+        }
+    }
+}
+
+impl Write for Wire {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(stream) => stream.write(bytes),
+            Self::Tls(stream) => stream.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Plain(stream) => stream.flush(),
+            Self::Tls(stream) => stream.flush(),
+        }
+    }
+}
+
+fn answer(stream: TcpStream, state: &Mutex<State>, is_cdn: bool, cdn_port: u16) -> Option<()> {
+    let own_port = stream.local_addr().ok()?.port();
+    let mut reader = BufReader::new(Wire::new(stream)?);
     let mut line = String::new();
     reader.read_line(&mut line).ok()?;
     let mut words = line.split_whitespace();
@@ -187,17 +276,26 @@ fn answer(mut stream: TcpStream, state: &Mutex<State>, is_cdn: bool, cdn_port: u
         let Some((name, value)) = line.trim().split_once(':') else { break };
         headers.insert(name.to_ascii_lowercase(), value.trim().to_owned());
     }
+    let mut wire = reader.into_inner();
     let asked = Asked {
         method,
         path,
         range: headers.remove("range"),
         token: headers.remove("authorization"),
         is_cdn,
+        is_tls: wire.is_tls(),
     };
     let (reply, faults, cut) = {
         let mut state = state.lock().unwrap();
         state.asked.push(asked.clone());
-        let reply = reply_to(&mut state, &asked, cdn_port);
+        let scheme = if asked.is_tls { "https" } else { "http" };
+        let reply = match state.faults.only_by.filter(|only| *only != scheme) {
+            Some(only) => {
+                let location = format!("Location: {only}://127.0.0.1:{own_port}{}", asked.path);
+                Reply::new(301, &[location], "")
+            }
+            None => reply_to(&mut state, &asked, cdn_port),
+        };
         let is_body = asked.method == "GET" && reply.is_file;
         let cut = if is_body { state.faults.cuts.pop_front() } else { None };
         (reply, state.faults.clone(), cut)
@@ -215,20 +313,17 @@ fn answer(mut stream: TcpStream, state: &Mutex<State>, is_cdn: bool, cdn_port: u
         head.push_str("\r\n");
     }
     head.push_str("\r\n");
-    stream.write_all(head.as_bytes()).ok()?;
+    wire.write_all(head.as_bytes()).ok()?;
     if asked.method != "HEAD" {
         let body = &body[..cut.unwrap_or(body.len()).min(body.len())];
         for chunk in body.chunks(16 << 10) {
             if reply.is_file {
                 thread::sleep(faults.pause);
             }
-            stream.write_all(chunk).ok()?;
+            wire.write_all(chunk).ok()?;
         }
     }
-    stream.shutdown(Shutdown::Write).ok()?;
-    // Until the client has taken it all.
-    let _ = stream.read(&mut [0]);
-    Some(())
+    wire.end()
 }
 
 fn reply_to(state: &mut State, asked: &Asked, cdn_port: u16) -> Reply {
@@ -279,7 +374,10 @@ fn reply_to(state: &mut State, asked: &Asked, cdn_port: u16) -> Reply {
     let mut headers = vec![format!("X-Repo-Commit: {commit}")];
     if LARGE.contains(&name) && !asked.is_cdn {
         let place = state.faults.redirect.clone();
-        let place = place.unwrap_or_else(|| format!("http://127.0.0.1:{cdn_port}{path}?signature=1"));
+        let place = place.unwrap_or_else(|| {
+            let scheme = if asked.is_tls { "https" } else { "http" };
+            format!("{scheme}://127.0.0.1:{cdn_port}{path}?signature=1")
+        });
         headers.push(format!("X-Linked-Etag: \"{etag}\""));
         headers.push(format!("X-Linked-Size: {}", bytes.len()));
         headers.push("ETag: \"of-no-file\"".into());

@@ -1,7 +1,13 @@
 //! The models known by name, and where their files lie.
 
+mod shape;
+
 use std::fmt;
 use std::path::{Path, PathBuf};
+
+use shape::{BASE_TEXT, LARGE_TEXT, OPEN_VIT_H, Tower, VIT_B, VIT_H, VIT_L};
+
+pub(crate) use shape::{CLASSIFIER, POOLER, PROJECTION, Shape};
 
 use crate::hub::{Part, RepositoryCache};
 use crate::{DEMO_MODEL, ModelError};
@@ -25,6 +31,8 @@ pub struct KnownModel {
     pub dimension: usize,
     /// What a fetch brings, about: four bytes a parameter of the towers' files.
     pub download_bytes: u64,
+    /// What else its configuration says.
+    pub(crate) shape: Shape,
 }
 
 impl KnownModel {
@@ -72,6 +80,7 @@ const KNOWN_MODELS: &[KnownModel] = &[
         image_repository: "openai/clip-vit-base-patch32",
         dimension: 512,
         download_bytes: 1_015_000_000,
+        shape: shape(512, CLASSIFIER, BASE_TEXT, VIT_B, 32, 224),
     },
     KnownModel {
         name: "taiyi-326m",
@@ -79,6 +88,7 @@ const KNOWN_MODELS: &[KnownModel] = &[
         image_repository: "openai/clip-vit-large-patch14",
         dimension: 768,
         download_bytes: 3_010_000_000,
+        shape: shape(768, CLASSIFIER, LARGE_TEXT, VIT_L, 14, 224),
     },
     KnownModel {
         name: "taiyi-102m-vit-l",
@@ -86,6 +96,7 @@ const KNOWN_MODELS: &[KnownModel] = &[
         image_repository: "openai/clip-vit-large-patch14",
         dimension: 768,
         download_bytes: 2_120_000_000,
+        shape: shape(768, POOLER, BASE_TEXT, VIT_L, 14, 224),
     },
     KnownModel {
         name: "taiyi-326m-vit-h",
@@ -93,20 +104,59 @@ const KNOWN_MODELS: &[KnownModel] = &[
         image_repository: "laion/CLIP-ViT-H-14-laion2B-s32B-b79K",
         dimension: 1024,
         download_bytes: 5_250_000_000,
+        shape: shape(1024, POOLER, LARGE_TEXT, OPEN_VIT_H, 14, 224),
     },
-    one_repository("cn-clip-b16", "OFA-Sys/chinese-clip-vit-base-patch16", 512, 753_000_000),
-    one_repository("cn-clip-l14", "OFA-Sys/chinese-clip-vit-large-patch14", 768, 1_625_000_000),
-    one_repository("cn-clip-l14-336", "OFA-Sys/chinese-clip-vit-large-patch14-336px", 768, 1_627_000_000),
-    one_repository("cn-clip-h14", "OFA-Sys/chinese-clip-vit-huge-patch14", 1024, 3_834_000_000),
+    one_repository(
+        "cn-clip-b16",
+        "OFA-Sys/chinese-clip-vit-base-patch16",
+        753_000_000,
+        shape(512, PROJECTION, BASE_TEXT, VIT_B, 16, 224),
+    ),
+    one_repository(
+        "cn-clip-l14",
+        "OFA-Sys/chinese-clip-vit-large-patch14",
+        1_625_000_000,
+        shape(768, PROJECTION, BASE_TEXT, VIT_L, 14, 224),
+    ),
+    one_repository(
+        "cn-clip-l14-336",
+        "OFA-Sys/chinese-clip-vit-large-patch14-336px",
+        1_627_000_000,
+        shape(768, PROJECTION, BASE_TEXT, VIT_L, 14, 336),
+    ),
+    one_repository(
+        "cn-clip-h14",
+        "OFA-Sys/chinese-clip-vit-huge-patch14",
+        3_834_000_000,
+        shape(1024, PROJECTION, LARGE_TEXT, VIT_H, 14, 224),
+    ),
 ];
+
+const fn shape(
+    dimension: usize,
+    text_feature: &'static str,
+    text: Tower,
+    image: Tower,
+    patch: u32,
+    side: u32,
+) -> Shape {
+    Shape { dimension, text_feature, text, image, patch, side }
+}
 
 const fn one_repository(
     name: &'static str,
     repository: &'static str,
-    dimension: usize,
     download_bytes: u64,
+    shape: Shape,
 ) -> KnownModel {
-    KnownModel { name, text_repository: repository, image_repository: repository, dimension, download_bytes }
+    KnownModel {
+        name,
+        text_repository: repository,
+        image_repository: repository,
+        dimension: shape.dimension,
+        download_bytes,
+        shape,
+    }
 }
 
 /// Where a model lies.
@@ -175,6 +225,13 @@ pub fn resolve(name_or_dir: &str, homes: &ModelHomes) -> Result<(String, ModelPl
     if dir.is_dir() {
         return Ok((folder_name(&dir), ModelPlace::Folder(dir)));
     }
+    if let Some(folder) = folder_of_file(&dir) {
+        return Err(ModelError::NotFound(format!(
+            "{} is a file, and a model is a folder of them: pass --model {}",
+            dir.display(),
+            folder.display()
+        )));
+    }
     if looks_like_path {
         return Err(ModelError::NotFound(format!("there is no model folder {}", dir.display())));
     }
@@ -186,6 +243,19 @@ pub fn resolve(name_or_dir: &str, homes: &ModelHomes) -> Result<(String, ModelPl
             KNOWN_MODELS.iter().map(|model| model.name).collect::<Vec<_>>().join(", ")
         ))),
     }
+}
+
+/// The model folder that a file, the weights for instance, belongs to; nothing where there is no such file.
+#[must_use]
+pub fn folder_of_file(file: &Path) -> Option<PathBuf> {
+    if !file.is_file() {
+        return None;
+    }
+    let here = |dir: &Path| if dir.as_os_str().is_empty() { PathBuf::from(".") } else { dir.to_owned() };
+    let dir = here(file.parent()?);
+    // A tower of two: the model is the folder above it.
+    let is_tower = dir.file_name().is_some_and(|name| name == "text" || name == "image");
+    Some(if is_tower { here(dir.parent()?) } else { dir })
 }
 
 /// The last component of `dir`, also for `.` and `..`.
@@ -242,6 +312,24 @@ mod tests {
     }
 
     #[test]
+    fn a_file_leads_to_its_folder() {
+        let home = tempfile::tempdir().unwrap();
+        let homes = ModelHomes { models_dir: home.path().into(), hub_cache_dir: home.path().join("hub") };
+        let model = home.path().join("model");
+        std::fs::create_dir_all(model.join("text")).unwrap();
+        for file in [model.join("pytorch_model.bin"), model.join("text").join("vocab.txt")] {
+            std::fs::write(&file, "").unwrap();
+            assert_eq!(folder_of_file(&file), Some(model.clone()));
+            let error = resolve(file.to_str().unwrap(), &homes).unwrap_err().to_string();
+            assert!(error.contains(&format!("pass --model {}", model.display())), "{error}");
+        }
+        assert_eq!(folder_of_file(&model), None);
+        assert_eq!(folder_of_file(&model.join("absent")), None);
+        // Where tests run there is one that lies in the folder itself.
+        assert_eq!(folder_of_file(Path::new("Cargo.toml")), Some(".".into()));
+    }
+
+    #[test]
     fn names_are_folders_and_no_two_are_the_same() {
         let mut names: Vec<_> = known_models().iter().map(|model| model.name).collect();
         assert!(names.contains(&DEFAULT_MODEL) && !names.contains(&DEMO_MODEL));
@@ -249,5 +337,6 @@ mod tests {
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), known_models().len());
+        assert!(known_models().iter().all(|model| model.dimension == model.shape.dimension));
     }
 }

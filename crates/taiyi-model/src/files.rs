@@ -1,8 +1,9 @@
 //! Where a model's files are: in a folder, or built into the program.
 
 use std::borrow::Cow;
-use std::fs;
-use std::io::{self, ErrorKind};
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Write as _};
 use std::ops::Range;
 use std::path::Path;
 
@@ -83,9 +84,45 @@ impl FileBytes {
     }
 }
 
+/// Writes a file whole or not at all, whoever reads or writes it at the same time and whenever the machine stops.
+pub(crate) fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut name = OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(format!(".{}.tmp", std::process::id()));
+    let draft = path.with_file_name(name);
+    let write = || {
+        let mut file = File::create(&draft)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        drop(file);
+        fs::rename(&draft, path)
+    };
+    write().inspect_err(|_| {
+        let _ = fs::remove_file(&draft);
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_is_replaced_whole_or_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("main");
+        let names =
+            || fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect::<Vec<_>>();
+        for bytes in [&b"one"[..], b"two and more", b""] {
+            replace_file(&path, bytes).unwrap();
+            assert_eq!(fs::read(&path).unwrap(), bytes);
+            assert_eq!(names(), ["main"]);
+        }
+        // What is in the way stays, and no draft is left.
+        let folder = dir.path().join("folder");
+        fs::create_dir_all(folder.join("full")).unwrap();
+        replace_file(&folder, b"x").unwrap_err();
+        assert!(folder.is_dir() && names().len() == 2);
+    }
 
     #[test]
     fn built_in_files_are_found_by_their_path() {

@@ -16,7 +16,7 @@ use crate::quantised::QuantisedFile;
 use crate::source::Source;
 use crate::towers::{bert, vit};
 use crate::weights::{TensorSpec, WeightFile};
-use crate::{Device, ImageTower, ModelError, ModelPlace, TextTower, demo, tokenizer};
+use crate::{Device, ImageTower, ModelError, ModelPlace, TextTower, demo, family, tokenizer};
 
 /// Weights that take a moment to quantise.
 const MANY_WEIGHTS: usize = 1 << 25;
@@ -207,9 +207,9 @@ impl ModelFolder {
             dimension: self.dimension,
             is_one_checkpoint: self.text.config_path == self.image.config_path,
             text_feature: match self.text.layout.feature {
-                TextFeature::Classifier => "classifier logits",
-                TextFeature::Pooler => "pooler output",
-                TextFeature::Projection => "first token by text_projection",
+                TextFeature::Classifier => family::CLASSIFIER,
+                TextFeature::Pooler => family::POOLER,
+                TextFeature::Projection => family::PROJECTION,
             },
             text: tower(&text.layers),
             vocabulary: text.vocabulary,
@@ -240,7 +240,7 @@ impl ModelFolder {
     /// The identity of the weights as they were published.
     fn hash(&self, cache_dir: Option<&Path>) -> Result<String, ModelError> {
         // The built-in model has no times to remember it by; it is small and in memory.
-        let cache_dir = cache_dir.filter(|_| matches!(self.place, ModelPlace::Folder(_)));
+        let cache_dir = cache_dir.filter(|_| self.place != ModelPlace::BuiltIn);
         identity::remembered(cache_dir, &self.identity_files(), || self.identity())
     }
 
@@ -277,7 +277,7 @@ impl ModelFolder {
             return Ok(None);
         }
         // The built-in model is small, and not there to be kept a second time.
-        let cache_dir = self.cache_dir.as_deref().filter(|_| matches!(self.place, ModelPlace::Folder(_)));
+        let cache_dir = self.cache_dir.as_deref().filter(|_| self.place != ModelPlace::BuiltIn);
         let id = self.id("", cache_dir)?;
         let tell = || {
             let size =
@@ -396,7 +396,7 @@ fn open_image(files: Files, dir: &Path) -> Result<(ImageParts, Space), ModelErro
     let config_path = dir.join("config.json");
     let config = VisionConfig::read(files, &config_path)?;
     let preprocess_path = dir.join("preprocessor_config.json");
-    let preprocess = PreprocessConfig::read(files, &preprocess_path, config.side)?;
+    let preprocess = PreprocessConfig::read(files, &preprocess_path, &config)?;
     let weights = WeightFile::open_in(files, dir)?;
     let told = config.projection.map(|size| ("projection_dim", size));
     let space = space_of(&weights, vit::PROJECTION, config.layers.width, told)?;

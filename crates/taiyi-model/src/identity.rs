@@ -10,6 +10,7 @@ use std::time::UNIX_EPOCH;
 
 use crate::ModelError;
 use crate::config::{Layers, PreprocessConfig, Resize};
+use crate::files::replace_file;
 use crate::weights::{TensorSpec, WeightFile};
 
 /// Changes whenever what is hashed, or how, changes.
@@ -141,16 +142,11 @@ fn state_of(files: &[&Path]) -> io::Result<String> {
     Ok(state.finish())
 }
 
-/// Whole or not at all, whoever else writes or reads it.
 fn write(entry: &Path, identity: &str) -> io::Result<()> {
     if let Some(dir) = entry.parent() {
         fs::create_dir_all(dir)?;
     }
-    let draft = entry.with_extension(format!("{}.tmp", std::process::id()));
-    fs::write(&draft, identity)?;
-    fs::rename(&draft, entry).inspect_err(|_| {
-        let _ = fs::remove_file(&draft);
-    })
+    replace_file(entry, identity.as_bytes())
 }
 
 #[cfg(test)]

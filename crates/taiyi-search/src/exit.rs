@@ -1,6 +1,7 @@
 //! Exit statuses, as grep has them, and the one line that an error is.
 
 use std::error::Error;
+use std::fmt;
 use std::io::{self, ErrorKind, Write as _};
 use std::process::ExitCode;
 
@@ -26,6 +27,18 @@ pub(crate) enum Exit {
     Interrupted,
 }
 
+/// Ctrl-C, where a function that somebody stopped has nothing to give back. It has been told already.
+#[derive(Debug)]
+pub(crate) struct Interrupted;
+
+impl fmt::Display for Interrupted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("stopped")
+    }
+}
+
+impl Error for Interrupted {}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         match exit {
@@ -43,6 +56,7 @@ pub(crate) fn code_of(result: anyhow::Result<Exit>) -> ExitCode {
         Ok(exit) => exit.into(),
         // `… | head` has seen enough: that is no error.
         Err(e) if is_broken_pipe(&e) => Exit::Success.into(),
+        Err(e) if e.is::<Interrupted>() => Exit::Interrupted.into(),
         Err(e) => {
             report(&e);
             Exit::Failure.into()
@@ -95,4 +109,19 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
         .chain()
         .filter_map(|cause| cause.downcast_ref::<io::Error>())
         .any(|e| e.kind() == ErrorKind::BrokenPipe)
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context as _;
+
+    use super::*;
+
+    #[test]
+    fn an_interruption_is_one_whatever_it_interrupted() {
+        let stopped = || -> anyhow::Result<Exit> { Err(Interrupted.into()) };
+        for result in [stopped(), stopped().context("the index was built with another model")] {
+            assert_eq!(format!("{:?}", code_of(result)), format!("{:?}", ExitCode::from(130)));
+        }
+    }
 }

@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use taiyi_model::hub::{FetchEvent, FetchProgress, HubError, HubOptions, fetch};
 use taiyi_model::{KnownModel, ModelPlace, known_model};
 
-use crate::exit;
+use crate::exit::{self, Interrupted};
 use crate::interrupt;
 use crate::output::text::{bytes, escape_controls};
 use crate::progress::duration;
@@ -147,7 +147,7 @@ pub(crate) fn run(
 }
 
 /// Asks whether a model that is not here shall be fetched now, where there is somebody to ask. Whether it is here
-/// then.
+/// then; Ctrl-C ends the command, which could do nothing without.
 pub(crate) fn offer(settings: &Settings, name: &str) -> anyhow::Result<bool> {
     let Some(model) = known_model(name).filter(|_| settings.may_ask && can_ask()) else { return Ok(false) };
     if settings.hub.is_offline {
@@ -158,7 +158,13 @@ pub(crate) fn offer(settings: &Settings, name: &str) -> anyhow::Result<bool> {
         bytes(model.download_bytes),
         escape_controls(&settings.hub.endpoint)
     );
-    Ok(confirm(&question, true)? && run(settings, model, &settings.hub)?.is_some())
+    if !confirm(&question, true)? {
+        return Ok(false);
+    }
+    match run(settings, model, &settings.hub)? {
+        Some(_) => Ok(true),
+        None => Err(Interrupted.into()),
+    }
 }
 
 /// Whether somebody is there to be asked.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use super::{MAX_IMAGE_SIDE, read_json};
+use super::{MAX_IMAGE_SIDE, VisionConfig, read_json};
 use crate::ModelError;
 use crate::files::Files;
 
@@ -17,7 +17,7 @@ pub(crate) enum Resize {
     Exact(u32, u32),
 }
 
-/// `preprocessor_config.json`, or CLIP's own values without it.
+/// `preprocessor_config.json`, or CLIP's own values where a CLIP lacks it.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct PreprocessConfig {
     pub(crate) resize: Resize,
@@ -60,9 +60,20 @@ enum SizeJson {
 const BICUBIC: u32 = 3;
 
 impl PreprocessConfig {
-    /// Reads `path` if it is there, for a tower that takes `side` × `side` pixels.
-    pub(crate) fn read(files: Files, path: &Path, side: u32) -> Result<Self, ModelError> {
+    /// Reads `path`, for the tower of `vision`. Only a CLIP may lack the file.
+    ///
+    /// Without it nobody knows how a Chinese-CLIP sees pictures: the published ones were trained on, and say so in this
+    /// file, pictures squeezed to the square, where transformers' own default for their kind crops as CLIP does.
+    pub(crate) fn read(files: Files, path: &Path, vision: &VisionConfig) -> Result<Self, ModelError> {
+        let side = vision.side;
         if !files.exists(path) {
+            if vision.is_chinese_clip {
+                return Err(ModelError::config(
+                    path,
+                    "it is missing, and only it says whether this Chinese-CLIP squeezes or crops pictures: put the \
+                     file of the same repository beside config.json",
+                ));
+            }
             return Ok(Self { resize: Resize::ShortSide(side), crop: side, mean: CLIP_MEAN, std: CLIP_STD });
         }
         let json: PreprocessJson = read_json(files, path)?;
@@ -130,9 +141,16 @@ mod tests {
     use super::super::written;
     use super::*;
 
+    /// A tower of CLIP's or Chinese-CLIP's, of which only the size matters here.
+    fn vision(kind: &str, side: u32) -> VisionConfig {
+        let json = format!(r#"{{"model_type": {kind:?}, "image_size": {side}, "patch_size": 14}}"#);
+        let (_dir, path) = written(&json);
+        VisionConfig::read(Files::Disk, &path).unwrap()
+    }
+
     fn preprocess(json: &str) -> Result<PreprocessConfig, String> {
         let (_dir, path) = written(json);
-        PreprocessConfig::read(Files::Disk, &path, 224).map_err(|error| error.to_string())
+        PreprocessConfig::read(Files::Disk, &path, &vision("clip", 224)).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -146,10 +164,24 @@ mod tests {
         assert_eq!(exact.resize, Resize::Exact(230, 224));
         let squeezed = r#"{"size": {"height": 224, "width": 224}, "do_center_crop": false, "crop_size": {"height": 18, "width": 18}}"#;
         assert_eq!(preprocess(squeezed).unwrap().resize, Resize::Exact(224, 224));
-        let missing =
-            PreprocessConfig::read(Files::Disk, Path::new("/nonexistent/preprocessor_config.json"), 336)
-                .unwrap();
-        assert_eq!(missing.resize, Resize::ShortSide(336));
+    }
+
+    #[test]
+    fn only_a_clip_may_lack_the_file() {
+        let missing = |kind: &str| {
+            let path = Path::new("/nonexistent/preprocessor_config.json");
+            PreprocessConfig::read(Files::Disk, path, &vision(kind, 336)).map_err(|error| error.to_string())
+        };
+        for kind in ["clip", "clip_vision_model"] {
+            assert_eq!(missing(kind).unwrap().resize, Resize::ShortSide(336));
+        }
+        for kind in ["chinese_clip", "chinese_clip_vision_model"] {
+            let error = missing(kind).unwrap_err();
+            assert!(
+                error.contains("preprocessor_config.json: it is missing") && error.contains("beside"),
+                "{error}"
+            );
+        }
     }
 
     #[test]

@@ -18,6 +18,8 @@ pub(crate) struct VisionConfig {
     pub(crate) patch: u32,
     /// The embedding's size, where the configuration tells it; the projection's shape decides.
     pub(crate) projection: Option<usize>,
+    /// Whether it is Chinese-CLIP's, which is the same tower, but was shown other pictures.
+    pub(crate) is_chinese_clip: bool,
 }
 
 #[derive(Deserialize)]
@@ -116,7 +118,8 @@ impl VisionConfig {
         }
         // A whole model's own key counts; its half may repeat another model's.
         let projection = projection_of(&whole).or_else(|| projection_of(half));
-        Ok(Self { layers, side: json.image_size, patch: json.patch_size, projection })
+        let is_chinese_clip = matches!(kind, "chinese_clip" | "chinese_clip_vision_model");
+        Ok(Self { layers, side: json.image_size, patch: json.patch_size, projection, is_chinese_clip })
     }
 
     /// Patches in a picture.
@@ -144,15 +147,16 @@ mod tests {
         let config = VisionConfig::read(Files::Disk, &path).unwrap();
         assert_eq!((config.patches(), config.patch_values(), config.projection), (16, 768, Some(32)));
         assert_eq!(config.layers.activation, Activation::QuickGelu);
+        let as_chinese = VisionConfig { is_chinese_clip: true, ..config.clone() };
         let chinese = half.replace("clip_vision_model", "chinese_clip_vision_model");
         let (_dir, path) = written(&chinese);
-        assert_eq!(VisionConfig::read(Files::Disk, &path).unwrap(), config);
+        assert_eq!(VisionConfig::read(Files::Disk, &path).unwrap(), as_chinese);
         let whole = r#"{"model_type": "clip", "projection_dim": 32, "text_config": {"hidden_size": "nonsense"},
             "vision_config": {"hidden_size": 64, "num_attention_heads": 4, "image_size": 64, "patch_size": 16}}"#;
         let (_dir, path) = written(whole);
         assert_eq!(VisionConfig::read(Files::Disk, &path).unwrap(), config);
         let (_dir, path) = written(&whole.replace("\"clip\"", "\"chinese_clip\""));
-        assert_eq!(VisionConfig::read(Files::Disk, &path).unwrap(), config);
+        assert_eq!(VisionConfig::read(Files::Disk, &path).unwrap(), as_chinese);
         let older = whole
             .replace("\"vision_config\"", "\"vision_config\": {\"patch_size\": 8}, \"vision_config_dict\"");
         let (_dir, path) = written(&older);

@@ -6,19 +6,19 @@
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
-use std::time::Duration;
+use std::sync::atomic::AtomicBool;
 
+use super::lock::{Hold, try_hold, wait_for};
 use super::wanted::{Part, Wanted};
 use super::{FileHash, HubError};
+use crate::files::replace_file;
 
 /// Appended to a blob's name while it is under way. Python's own `.incomplete` is left alone: its current versions
 /// give every process a name of its own and never take a part up again.
 const PART_SUFFIX: &str = ".taiyi-part";
 
-/// How often a lock that another process holds is tried.
-const TRY_EVERY: Duration = Duration::from_millis(100);
+/// Held together by all who fetch into a repository, and alone by who removes something of it.
+const USE_LOCK: &str = "taiyi-search.lock";
 
 /// One repository in the cache, whether it is there or not.
 #[derive(Clone, Debug)]
@@ -124,39 +124,51 @@ impl RepositoryCache {
         cancel: &AtomicBool,
         waiting: &dyn Fn(),
     ) -> Result<File, HubError> {
-        let path = self.locks().join(format!("{hash}.lock"));
-        make_dir(&self.locks())?;
-        let file = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&path)
-            .map_err(|error| HubError::io(&path, error))?;
-        let mut told = false;
-        loop {
-            match file.try_lock() {
-                Ok(()) => return Ok(file),
-                Err(fs::TryLockError::WouldBlock) => {
-                    if !told {
-                        waiting();
-                        told = true;
-                    }
-                    if cancel.load(Ordering::Relaxed) {
-                        return Err(HubError::Cancelled);
-                    }
-                    thread::sleep(TRY_EVERY);
-                }
-                // Some network file systems have no locks. Whole files are renamed into place either way.
-                Err(fs::TryLockError::Error(error)) => {
-                    tracing::debug!(%error, path = %path.display(), "no lock");
-                    return Ok(file);
-                }
+        wait_for(&self.locks().join(format!("{hash}.lock")), Hold::Alone, cancel, waiting)
+    }
+
+    /// Keeps others from removing anything until it is dropped.
+    pub(super) fn keep(&self, cancel: &AtomicBool) -> Result<File, HubError> {
+        wait_for(&self.locks().join(USE_LOCK), Hold::Together, cancel, &|| {})
+    }
+
+    /// Keeps others, Python's among them, from fetching anything until all are dropped; nothing while one is at it.
+    pub(crate) fn take_over(&self) -> Result<Option<Vec<File>>, HubError> {
+        let Some(ours) = try_hold(&self.locks().join(USE_LOCK), Hold::Alone)? else { return Ok(None) };
+        let mut held = vec![ours];
+        for entry in fs::read_dir(self.locks()).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.file_name().is_none_or(|name| name == USE_LOCK)
+                || path.extension().is_none_or(|kind| kind != "lock")
+            {
+                continue;
+            }
+            match try_hold(&path, Hold::Alone)? {
+                Some(lock) => held.push(lock),
+                None => return Ok(None),
             }
         }
+        Ok(Some(held))
     }
 
     /// Makes `name` of `commit` mean the blob.
     pub(super) fn link(&self, commit: &str, name: &str, hash: &FileHash) -> Result<(), HubError> {
+        self.link_by(commit, name, hash, |target, blob, path| {
+            symlink(target, path).or_else(|error| {
+                if error.kind() == ErrorKind::AlreadyExists { Ok(()) } else { fs::hard_link(blob, path) }
+            })
+        })
+    }
+
+    /// As [`link`](Self::link), with `make_link` to try first: it is given where a symbolic link would lead, the blob, and
+    /// the link.
+    fn link_by(
+        &self,
+        commit: &str,
+        name: &str,
+        hash: &FileHash,
+        make_link: impl FnOnce(&Path, &Path, &Path) -> io::Result<()>,
+    ) -> Result<(), HubError> {
         let dir = self.snapshots().join(commit);
         make_dir(&dir)?;
         let path = dir.join(name);
@@ -168,10 +180,8 @@ impl RepositoryCache {
             Err(_) => {}
         }
         let target = Path::new("..").join("..").join("blobs").join(hash.digits());
-        let linked = symlink(&target, &path)
-            .or_else(|error| if error.kind() == ErrorKind::AlreadyExists { Ok(()) } else { Err(error) })
-            .or_else(|_| fs::hard_link(&blob, &path))
-            .or_else(|_| copy_whole(&blob, &path));
+        // A disk without links, exFAT's for instance: as Python does it, the blob itself goes there, not a second copy.
+        let linked = make_link(&target, &blob, &path).or_else(|_| fs::rename(&blob, &path));
         linked.map_err(|error| HubError::io(&path, error))
     }
 
@@ -183,7 +193,7 @@ impl RepositoryCache {
         if fs::read_to_string(&path).is_ok_and(|known| known == commit) {
             return Ok(());
         }
-        fs::write(&path, commit).map_err(|error| HubError::io(&path, error))
+        replace_file(&path, commit.as_bytes()).map_err(|error| HubError::io(&path, error))
     }
 }
 
@@ -203,15 +213,6 @@ pub(super) fn make_dir(dir: &Path) -> Result<(), HubError> {
 
 fn is_same_file(a: &Path, b: &Path) -> bool {
     matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
-}
-
-/// Never a half-written file under the final name.
-fn copy_whole(from: &Path, to: &Path) -> io::Result<()> {
-    let draft = to.with_extension(format!("{}.tmp", std::process::id()));
-    let copied = fs::copy(from, &draft).and_then(|_| fs::rename(&draft, to));
-    copied.inspect_err(|_| {
-        let _ = fs::remove_file(&draft);
-    })
 }
 
 #[cfg(unix)]
@@ -244,7 +245,7 @@ mod tests {
         fs::create_dir_all(cache.blobs()).unwrap();
         fs::write(cache.blob(&hash), "bytes").unwrap();
         for commit in [&old, &new] {
-            for name in ["config.json", "vocab.txt"] {
+            for name in ["config.json", "vocab.txt", "preprocessor_config.json"] {
                 cache.link(commit, name, &hash).unwrap();
             }
             assert_eq!(cache.complete_snapshot(Part::Text), None, "there are no weights");
@@ -263,6 +264,37 @@ mod tests {
         // A link that leads nowhere is no file.
         fs::remove_file(cache.blob(&hash)).unwrap();
         assert_eq!(cache.complete_snapshot(Part::Text), None);
+    }
+
+    #[test]
+    fn a_disk_without_links_holds_every_file_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = RepositoryCache::new(dir.path(), "owner/name");
+        let (commit, hash) = ("a".repeat(40), FileHash::parse(&"1".repeat(64)).unwrap());
+        fs::create_dir_all(cache.blobs()).unwrap();
+        fs::write(cache.blob(&hash), "bytes").unwrap();
+        cache.link_by(&commit, "vocab.txt", &hash, |_, _, _| Err(ErrorKind::Unsupported.into())).unwrap();
+        assert_eq!(fs::read(cache.snapshots().join(&commit).join("vocab.txt")).unwrap(), b"bytes");
+        assert!(!cache.blob(&hash).exists());
+    }
+
+    #[test]
+    fn what_is_removed_is_not_fetched_meanwhile() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = RepositoryCache::new(dir.path(), "owner/name");
+        let (go_on, hash) = (AtomicBool::new(false), FileHash::parse(&"1".repeat(64)).unwrap());
+        let kept = [cache.keep(&go_on).unwrap(), cache.keep(&go_on).unwrap()];
+        assert!(cache.take_over().unwrap().is_none());
+        drop(kept);
+        // Python knows of the locks of blobs alone.
+        let blob = cache.lock(&hash, &go_on, &|| {}).unwrap();
+        assert!(cache.take_over().unwrap().is_none());
+        drop(blob);
+        let held = cache.take_over().unwrap().unwrap();
+        assert!(matches!(cache.keep(&AtomicBool::new(true)), Err(HubError::Cancelled)));
+        assert!(matches!(cache.lock(&hash, &AtomicBool::new(true), &|| {}), Err(HubError::Cancelled)));
+        drop(held);
+        cache.keep(&go_on).unwrap();
     }
 
     #[test]

@@ -34,6 +34,16 @@ pub enum HubError {
         /// What went wrong.
         problem: String,
     },
+    /// A host's certificate is not believed.
+    #[error("the certificate of {endpoint} is not trusted ({problem}): {advice}")]
+    Untrusted {
+        /// The hub or another host that it sends us to.
+        endpoint: String,
+        /// What is wrong with it.
+        problem: String,
+        /// What may help.
+        advice: &'static str,
+    },
     /// The hub asks for leave.
     #[error("{what}: the hub refuses ({status}): {remedy}")]
     Refused {
@@ -76,7 +86,10 @@ pub enum HubError {
         actual: String,
     },
     /// No room is left.
-    #[error("the disk of {} is full{}; what has been fetched stays for the next try", path.display(), needs(*needed_bytes))]
+    #[error(
+        "the disk of {} is full{}; make room and do the same again: a fetch goes on from where it was", path.display(),
+        needs(*needed_bytes)
+    )]
     DiskFull {
         /// The folder that is written to.
         path: PathBuf,
@@ -115,5 +128,21 @@ impl HubError {
 
     pub(super) fn server(what: impl Into<String>, problem: impl Into<String>) -> Self {
         Self::Server { what: what.into(), problem: problem.into() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_told_from_other_trouble() {
+        let told = |kind: ErrorKind| HubError::io(Path::new("/disk/models/file"), kind.into()).to_string();
+        for kind in [ErrorKind::StorageFull, ErrorKind::QuotaExceeded] {
+            assert!(told(kind).starts_with("the disk of /disk/models is full; make room"), "{}", told(kind));
+        }
+        assert!(told(ErrorKind::PermissionDenied).starts_with("/disk/models/file: "));
+        let short = HubError::DiskFull { path: "/disk".into(), needed_bytes: Some(2_500_000) }.to_string();
+        assert!(short.contains("full: 2.5 MB more are needed; make room"), "{short}");
     }
 }

@@ -31,15 +31,19 @@ pub fn fetch(
         return Ok(place);
     }
     let client = Client::new(options, progress, cancel)?;
-    let missing: Vec<_> = model
-        .parts()
-        .into_iter()
+    let parts = model.parts();
+    let missing: Vec<_> = parts
+        .iter()
+        .copied()
         .filter(|(name, part)| {
             RepositoryCache::new(&options.cache_dir, name).complete_snapshot(*part).is_none()
         })
         .collect();
     let remotes = look_up_parts(&client, options, &missing)?;
+    let kept = parts.iter().map(|(name, _)| RepositoryCache::new(&options.cache_dir, name).keep(cancel));
+    let _kept = kept.collect::<Result<Vec<_>, _>>()?;
     bring(&client, &options.cache_dir, &remotes)?;
+    link(&options.cache_dir, &remotes)?;
     model.place_in_cache(&options.cache_dir).ok_or_else(|| {
         HubError::server(model.name, "its files were removed while they were fetched: fetch again")
     })
@@ -64,15 +68,19 @@ pub fn fetch_to(
             dir.display()
         )));
     }
-    make_dir(&work)?;
     let client = Client::new(options, progress, cancel)?;
     let parts = model.parts();
+    // A cache that cannot be written, and so has no locks, is read as it is.
+    let here = parts.iter().map(|(name, _)| RepositoryCache::new(&options.cache_dir, name));
+    let _kept: Vec<_> =
+        here.filter(|cache| cache.dir().is_dir()).filter_map(|cache| cache.keep(cancel).ok()).collect();
     let in_cache = |(name, part): &(&str, Part)| {
         let cache = RepositoryCache::new(&options.cache_dir, name);
         cache.complete_snapshot(*part).map(|snapshot| (cache, snapshot))
     };
     let missing: Vec<_> = parts.iter().copied().filter(|part| in_cache(part).is_none()).collect();
     let remotes = look_up_parts(&client, options, &missing)?;
+    make_dir(&work)?;
     take_back(dir, &work, &remotes, &missing);
     bring(&client, &work, &remotes)?;
 
@@ -173,7 +181,7 @@ fn look_up_parts(
     parts.iter().map(|(name, part)| look_up(client, name, *part)).collect()
 }
 
-/// Brings the files into the cache at `cache_dir`.
+/// Brings the files' blobs into the cache at `cache_dir`.
 fn bring(client: &Client<'_>, cache_dir: &Path, remotes: &[Remote]) -> Result<(), HubError> {
     make_dir(cache_dir)?;
     let all = || {
@@ -193,7 +201,11 @@ fn bring(client: &Client<'_>, cache_dir: &Path, remotes: &[Remote]) -> Result<()
         tally.done += file.bytes;
         client.progress().event(FetchEvent::Bytes { done: tally.done });
     }
-    // Only now, the weights last, so that a snapshot is never taken for complete too early.
+    Ok(())
+}
+
+/// Makes snapshots of what was brought, the weights last, so that none is ever taken for complete too early.
+fn link(cache_dir: &Path, remotes: &[Remote]) -> Result<(), HubError> {
     for remote in remotes {
         let cache = RepositoryCache::new(cache_dir, &remote.repository);
         for file in &remote.files {

@@ -10,10 +10,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use ureq::http::{HeaderMap, Response};
+use ureq::tls::{RootCerts, TlsConfig};
 use ureq::{Agent, Body, Proxy};
 
+use super::authorities::advice;
 use super::url::Url;
-use super::{FetchEvent, FetchProgress, HubError, HubOptions};
+use super::{FetchEvent, FetchProgress, HubError, HubOptions, Login};
 
 const MAX_REDIRECTS: usize = 10;
 const MAX_HEADER_BYTES: usize = 64 << 10;
@@ -30,11 +32,10 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 pub(super) struct Client<'a> {
     options: &'a HubOptions,
     endpoint: Url,
-    token: Option<String>,
     progress: &'a dyn FetchProgress,
     cancel: &'a AtomicBool,
-    /// By proxy.
-    agents: RefCell<HashMap<Option<String>, Agent>>,
+    /// By proxy, and whether it is for https.
+    agents: RefCell<HashMap<(Option<String>, bool), Agent>>,
     has_answered: Cell<bool>,
 }
 
@@ -110,8 +111,8 @@ fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 /// How far redirects are followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Follow {
-    /// As long as they stay with the same host: what the hub says of a file is on its own answer.
-    SameOrigin,
+    /// As long as they stay with the hub: what it says of a file is on its own answer.
+    WithinHub,
     /// To wherever the file lies.
     Anywhere,
 }
@@ -123,14 +124,10 @@ impl<'a> Client<'a> {
         cancel: &'a AtomicBool,
     ) -> Result<Self, HubError> {
         let endpoint = Url::endpoint(&options.endpoint)?;
-        let token = options.token.as_deref().map(str::trim).filter(|token| !token.is_empty());
-        if token.is_some_and(|token| !token.bytes().all(|byte| byte.is_ascii_graphic())) {
-            return Err(HubError::Options("HF_TOKEN holds characters that no token has".into()));
-        }
+        options.login.check(&endpoint)?;
         Ok(Self {
             options,
             endpoint,
-            token: token.map(str::to_owned),
             progress,
             cancel,
             agents: RefCell::default(),
@@ -186,7 +183,7 @@ impl<'a> Client<'a> {
 
     /// Asks for headers alone.
     pub(super) fn head(&self, url: &Url, subject: Subject<'_>) -> Result<Answer, Trouble> {
-        self.follow("HEAD", url, None, Follow::SameOrigin, subject)
+        self.follow("HEAD", url, None, Follow::WithinHub, subject)
     }
 
     /// Asks for the body, from byte `from` on if that is not 0.
@@ -212,15 +209,17 @@ impl<'a> Client<'a> {
             if !matches!(answer.status(), 301 | 302 | 303 | 307 | 308) {
                 return self.check(answer, subject);
             }
-            let Some(next) = answer.header("location").and_then(|location| answer.url.redirected(location))
-            else {
-                return Err(HubError::server(
-                    subject.name(),
-                    format!("{} redirects to nowhere that can be followed", answer.url.origin()),
-                )
-                .into());
+            let location = answer.header("location").unwrap_or_default();
+            let Some(next) = answer.url.redirected(location) else {
+                let origin = answer.url.origin();
+                let problem = if answer.url.is_https() && location.starts_with("http://") {
+                    format!("{origin} redirects from https to plain http, which is not followed")
+                } else {
+                    format!("{origin} redirects to nowhere that can be followed")
+                };
+                return Err(HubError::server(subject.name(), problem).into());
             };
-            if follow == Follow::SameOrigin && !next.is_same_origin(&answer.url) {
+            if follow == Follow::WithinHub && !next.is_of_hub(&answer.url) {
                 return Ok(answer);
             }
             let Answer { response, earlier: before, .. } = answer;
@@ -240,7 +239,7 @@ impl<'a> Client<'a> {
         if let Some(from) = from.filter(|from| *from > 0) {
             request = request.header("Range", format!("bytes={from}-"));
         }
-        if let Some(token) = self.token.as_ref().filter(|_| url.is_same_origin(&self.endpoint)) {
+        if let Some(token) = self.options.login.token_for(url, &self.endpoint) {
             request = request.header("Authorization", format!("Bearer {token}"));
         }
         tracing::debug!(method, url = text, from, "asking");
@@ -248,11 +247,12 @@ impl<'a> Client<'a> {
     }
 
     fn agent(&self, url: &Url) -> Result<Agent, HubError> {
-        let proxy = self.options.proxies.of(url.is_https(), url.host()).map(str::to_owned);
-        if let Some(agent) = self.agents.borrow().get(&proxy) {
+        let proxy = self.options.proxies.of(url).map(str::to_owned);
+        let way = (proxy, url.is_https());
+        if let Some(agent) = self.agents.borrow().get(&way) {
             return Ok(agent.clone());
         }
-        let through = match &proxy {
+        let through = match &way.0 {
             // The address may hold a password, so it is not shown.
             Some(proxy) => Some(Proxy::new(proxy).map_err(|_| {
                 HubError::Options(format!(
@@ -262,8 +262,11 @@ impl<'a> Client<'a> {
             })?),
             None => None,
         };
+        // Reading them takes a moment, so plain http does without.
+        let roots = if url.is_https() { self.options.authorities.roots()? } else { RootCerts::WebPki };
         let config = Agent::config_builder()
             .proxy(through)
+            .tls_config(TlsConfig::builder().root_certs(roots).build())
             .http_status_as_error(false)
             .max_redirects(0)
             .max_redirects_will_error(false)
@@ -275,7 +278,7 @@ impl<'a> Client<'a> {
             .timeout_per_read(Some(self.options.silence))
             .build();
         let agent = config.new_agent();
-        self.agents.borrow_mut().insert(proxy, agent.clone());
+        self.agents.borrow_mut().insert(way, agent.clone());
         Ok(agent)
     }
 
@@ -285,6 +288,12 @@ impl<'a> Client<'a> {
 
     fn trouble_of(&self, error: &ureq::Error, url: &Url) -> Trouble {
         let unreachable = |problem: String| Trouble::passing(Self::unreachable(url, problem));
+        let text = error.to_string();
+        if let Some((_, problem)) = text.split_once("invalid peer certificate: ") {
+            let (endpoint, problem) = (url.origin(), problem.to_owned());
+            let advice = advice(&problem);
+            return HubError::Untrusted { endpoint, problem, advice }.into();
+        }
         match error {
             ureq::Error::HostNotFound => unreachable("its address cannot be found".into()),
             ureq::Error::Timeout(_) => unreachable("no answer in time".into()),
@@ -299,7 +308,7 @@ impl<'a> Client<'a> {
     /// Sorts an answer that is no redirect.
     fn check(&self, answer: Answer, subject: Subject<'_>) -> Result<Answer, Trouble> {
         let status = answer.status();
-        let of_hub = answer.url.is_same_origin(&self.endpoint);
+        let of_hub = answer.url.is_of_hub(&self.endpoint);
         let code = answer.header("x-error-code").unwrap_or_default();
         let what = subject.name();
         let endpoint = self.endpoint.origin();
@@ -311,19 +320,16 @@ impl<'a> Client<'a> {
                 format!("{} refuses ({status})", answer.url.origin()),
             ))),
             401 | 403 => {
-                let has_token = self.token.is_some();
+                let login = &self.options.login;
                 let remedy = match code {
                     "GatedRepo" => format!(
                         "ask for access on {endpoint}/{}, and set HF_TOKEN to a token of that account",
                         subject.repository
                     ),
-                    _ if has_token => {
-                        "the token in HF_TOKEN is not valid here, or has no access to it".to_owned()
-                    }
-                    "RepoNotFound" => {
+                    "RepoNotFound" if *login == Login::Anonymous => {
                         "there is no such public repository; for a private one set HF_TOKEN".to_owned()
                     }
-                    _ => "set HF_TOKEN to a token with access to it".to_owned(),
+                    _ => login.remedy(&answer.url, &self.endpoint),
                 };
                 Err(HubError::Refused { what, status, remedy }.into())
             }

@@ -1,5 +1,7 @@
 //! Addresses: of the hub's files, and where redirects lead.
 
+use std::net::IpAddr;
+
 use ureq::http::Uri;
 
 use super::HubError;
@@ -10,6 +12,7 @@ pub(super) struct Url {
     is_https: bool,
     /// Host, and port where one is named; never a user or password.
     authority: String,
+    /// A name or an address, this without the brackets of version 6.
     host: String,
     port: u16,
     /// From the first `/` on, with the query.
@@ -32,7 +35,7 @@ impl Url {
         Some(Self {
             is_https,
             authority: authority.as_str().to_ascii_lowercase(),
-            host: authority.host().to_ascii_lowercase(),
+            host: authority.host().trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase(),
             port: authority.port_u16().unwrap_or(if is_https { 443 } else { 80 }),
             path: if path.starts_with('/') { path.to_owned() } else { format!("/{path}") },
         })
@@ -78,12 +81,32 @@ impl Url {
         (self.is_https, &self.host, self.port) == (other.is_https, &other.host, other.port)
     }
 
+    /// Whether `to` is the same host by https where this is plain http: on the same port, or on the usual one of each.
+    pub(super) fn is_upgraded_by(&self, to: &Self) -> bool {
+        let is_same_place = self.port == to.port || (self.port, to.port) == (80, 443);
+        !self.is_https && to.is_https && self.host == to.host && is_same_place
+    }
+
+    /// Whether it is the hub at `endpoint` that answers here.
+    pub(super) fn is_of_hub(&self, endpoint: &Self) -> bool {
+        self.is_same_origin(endpoint) || endpoint.is_upgraded_by(self)
+    }
+
+    /// Whether it is this very machine.
+    pub(super) fn is_loopback(&self) -> bool {
+        self.host == "localhost" || self.host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    }
+
     pub(super) fn is_https(&self) -> bool {
         self.is_https
     }
 
     pub(super) fn host(&self) -> &str {
         &self.host
+    }
+
+    pub(super) fn port(&self) -> u16 {
+        self.port
     }
 
     pub(super) fn origin(&self) -> String {
@@ -124,12 +147,34 @@ mod tests {
     }
 
     #[test]
-    fn the_token_stays_with_one_origin() {
-        let hub = Url::endpoint("https://hub.cn/").unwrap();
-        assert!(hub.is_same_origin(&hub.redirected("https://HUB.cn:443/x").unwrap()));
-        for other in ["https://hub.cn:8443/", "https://hub.cn.evil.com/", "https://cdn.hub.cn/"] {
-            assert!(!hub.is_same_origin(&hub.redirected(other).unwrap()), "{other}");
+    fn a_hub_is_one_origin_and_the_https_that_its_http_leads_to() {
+        let is_of_hub =
+            |url: &str, hub: &str| Url::parse(url).unwrap().is_of_hub(&Url::endpoint(hub).unwrap());
+        assert!(is_of_hub("https://HUB.cn:443/x", "https://hub.cn/"));
+        for other in
+            ["https://hub.cn:8443/", "https://hub.cn.evil.com/", "https://cdn.hub.cn/", "http://hub.cn/"]
+        {
+            assert!(!is_of_hub(other, "https://hub.cn/"), "{other}");
         }
+        assert!(is_of_hub("https://hub.cn/", "http://hub.cn/"));
+        assert!(is_of_hub("https://hub.cn:8080/", "http://hub.cn:8080/"));
+        for other in ["https://hub.cn:8443/", "https://www.hub.cn/"] {
+            assert!(!is_of_hub(other, "http://hub.cn/"), "{other}");
+        }
+    }
+
+    #[test]
+    fn this_machine_has_several_names() {
+        for (url, expected) in [
+            ("http://localhost:1/", true),
+            ("http://127.3.2.1/", true),
+            ("http://[::1]:80/", true),
+            ("http://localhost.cn/", false),
+            ("http://10.0.0.1/", false),
+        ] {
+            assert_eq!(Url::parse(url).unwrap().is_loopback(), expected, "{url}");
+        }
+        assert_eq!(Url::parse("http://[::1]:80/x").unwrap().text(), "http://[::1]:80/x");
     }
 
     #[test]

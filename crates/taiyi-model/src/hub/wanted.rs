@@ -18,7 +18,9 @@ pub(crate) struct Wanted {
 
 const CONFIG: Wanted = Wanted { names: &["config.json"], is_optional: false };
 const VOCABULARY: Wanted = Wanted { names: &["vocab.txt", "tokenizer.json"], is_optional: false };
-const PREPROCESSING: Wanted = Wanted { names: &["preprocessor_config.json"], is_optional: true };
+/// A CLIP without it is shown pictures in CLIP's own way; of a Chinese-CLIP nothing else tells the way.
+const CLIP_PREPROCESSING: Wanted = Wanted { names: &["preprocessor_config.json"], is_optional: true };
+const PREPROCESSING: Wanted = Wanted { is_optional: false, ..CLIP_PREPROCESSING };
 const WEIGHTS: Wanted = Wanted { names: &["model.safetensors", "pytorch_model.bin"], is_optional: false };
 
 impl Part {
@@ -26,7 +28,7 @@ impl Part {
     pub(crate) fn wanted(self) -> &'static [Wanted] {
         match self {
             Self::Text => &[CONFIG, VOCABULARY, WEIGHTS],
-            Self::Image => &[CONFIG, PREPROCESSING, WEIGHTS],
+            Self::Image => &[CONFIG, CLIP_PREPROCESSING, WEIGHTS],
             Self::Both => &[CONFIG, VOCABULARY, PREPROCESSING, WEIGHTS],
         }
     }

@@ -20,6 +20,12 @@ pub enum LibraryError {
         /// The hash that it has.
         actual: String,
     },
+    /// A file that was to be imported is not there any more.
+    #[error("{file} is gone, though its folder's taiyi-model.json has it recorded; bring the folder again")]
+    Gone {
+        /// The file.
+        file: String,
+    },
     /// Reading or writing failed, or was stopped.
     #[error(transparent)]
     Files(#[from] HubError),

@@ -5,15 +5,14 @@ use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::turn::{DRAFT_PREFIX, take_turn};
 use super::{LibraryError, Record};
-use crate::family::{ModelHomes, ModelPlace, known_model};
+use crate::family::{KnownModel, ModelHomes, ModelPlace, Shape, known_model};
 use crate::hub::{FetchEvent, FetchProgress, FileHash, Hasher, HubError, check_space};
-use crate::{DEMO_MODEL, ModelFolder};
+use crate::{DEMO_MODEL, ModelFolder, known_models};
 
 /// Longer names are no file names on some systems.
 const MAX_NAME_BYTES: usize = 100;
-/// What a folder is called while it is filled.
-const DRAFT_PREFIX: &str = ".import-";
 
 /// Copies the model at `source` into the folder of models as `name`; where it lies then.
 ///
@@ -29,21 +28,19 @@ pub fn import(
 ) -> Result<PathBuf, LibraryError> {
     check_name(name)?;
     let target = homes.models_dir.join(name);
-    if target.exists() {
-        return Err(LibraryError::Refused(format!(
-            "a model {name} is in {} already: remove it with `taiyi-search model remove {name}`, or choose another name",
-            target.display()
-        )));
+    check_free(name, &target)?;
+    let recorded = match source {
+        ModelPlace::Folder(dir) => Record::read(dir).map(|record| (dir.clone(), record)),
+        ModelPlace::Towers { .. } | ModelPlace::BuiltIn => None,
+    };
+    // Asked first: what opening says of a file that is gone is only that it is not there, if it needs it at all.
+    if let Some(gone) = recorded.as_ref().and_then(|(dir, record)| record.missing_in(dir).into_iter().next())
+    {
+        return Err(LibraryError::Gone { file: gone.display().to_string() });
     }
     let folder = ModelFolder::open_place(source)?;
-    if let Some(known) = known_model(name)
-        && known.dimension != folder.dimension()
-    {
-        return Err(LibraryError::Refused(format!(
-            "{source} has {} dimensions, but {name} is a model of {}: give it another name with --as",
-            folder.dimension(),
-            known.dimension
-        )));
+    if let Some(known) = known_model(name) {
+        check_shape(known, &folder, source)?;
     }
     let files = layout(&folder);
     let lengths: Vec<u64> =
@@ -52,15 +49,12 @@ pub fn import(
     check_space(&homes.models_dir, bytes)?;
     fs::create_dir_all(&homes.models_dir).map_err(|error| HubError::io(&homes.models_dir, error))?;
     let _turn = take_turn(&homes.models_dir)?;
+    check_free(name, &target)?;
     let draft = tempfile::Builder::new()
         .prefix(DRAFT_PREFIX)
         .tempdir_in(&homes.models_dir)
         .map_err(|error| HubError::io(&homes.models_dir, error))?;
 
-    let recorded = match source {
-        ModelPlace::Folder(dir) => Record::read(dir).map(|record| (dir.clone(), record)),
-        ModelPlace::Towers { .. } | ModelPlace::BuiltIn => None,
-    };
     progress.event(FetchEvent::Planned { files: files.len(), bytes, present_bytes: 0 });
     let mut record = Record::new(name);
     let mut done = 0;
@@ -100,6 +94,27 @@ pub fn import(
     Ok(target)
 }
 
+fn check_free(name: &str, target: &Path) -> Result<(), LibraryError> {
+    if !target.exists() {
+        return Ok(());
+    }
+    Err(LibraryError::Refused(format!(
+        "a model {name} is in {} already: remove it with `taiyi-search model remove {name}`, or choose another name",
+        target.display()
+    )))
+}
+
+/// A published model's name is for what can be that model: later, nobody would know what it means otherwise.
+fn check_shape(known: &KnownModel, folder: &ModelFolder, source: &ModelPlace) -> Result<(), LibraryError> {
+    let shape = Shape::of(&folder.description());
+    let Some(differences) = known.shape.differences(&shape) else { return Ok(()) };
+    let advice = match known_models().iter().find(|other| other.shape.differences(&shape).is_none()) {
+        Some(other) => format!("it looks like {0}: --as {0}", other.name),
+        None => "give it another name with --as".to_owned(),
+    };
+    Err(LibraryError::Refused(format!("{source} is not {}: {differences}; {advice}", known.name)))
+}
+
 /// Where each file of a model goes in a folder of its own.
 fn layout(folder: &ModelFolder) -> Vec<(PathBuf, PathBuf)> {
     let [text, image] = folder.tower_files();
@@ -131,33 +146,6 @@ fn check_name(name: &str) -> Result<(), LibraryError> {
         return refuse("it has to do as a folder's name on every system");
     }
     Ok(())
-}
-
-/// One import at a time; whoever has the turn clears away what an ended process has left.
-fn take_turn(models_dir: &Path) -> Result<File, LibraryError> {
-    let path = models_dir.join(".import.lock");
-    let lock = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path)
-        .map_err(|error| HubError::io(&path, error))?;
-    match lock.try_lock() {
-        Ok(()) => {
-            for entry in fs::read_dir(models_dir).into_iter().flatten().flatten() {
-                if entry.file_name().to_string_lossy().starts_with(DRAFT_PREFIX) {
-                    let _ = fs::remove_dir_all(entry.path());
-                }
-            }
-        }
-        Err(fs::TryLockError::WouldBlock) => {
-            return Err(LibraryError::Refused(
-                "another process imports a model at this moment: wait until it is through".into(),
-            ));
-        }
-        Err(fs::TryLockError::Error(error)) => tracing::debug!(%error, "no lock on {}", path.display()),
-    }
-    Ok(lock)
 }
 
 /// Copies a file and gives the SHA-256 of what was copied.

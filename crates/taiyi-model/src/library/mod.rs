@@ -5,12 +5,13 @@ mod import;
 mod inventory;
 mod record;
 mod removal;
+mod turn;
 mod verify;
 
 pub use error::LibraryError;
 pub use import::import;
 pub use inventory::{Standing, inventory, standing};
-pub use removal::{Removal, plan_removal};
+pub use removal::{Removal, plan_removal, remove};
 pub use verify::{FileCheck, FileState, verify_files};
 
 pub(crate) use import::copy_file;

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::files::replace_file;
 use crate::hub::{FileHash, HubError};
 
 const FILE_NAME: &str = "taiyi-model.json";
@@ -47,10 +48,18 @@ impl Record {
         FileHash::parse(&self.files.get(&key(path))?.hash)
     }
 
+    /// The files that are recorded and not in `dir` any more.
+    pub(crate) fn missing_in(&self, dir: &Path) -> Vec<PathBuf> {
+        // A path that leads elsewhere is nothing that was ever recorded.
+        let is_below = |name: &str| name.split('/').all(|part| !matches!(part, "" | "." | ".."));
+        let names = self.files.keys().filter(|name| is_below(name));
+        names.map(|name| dir.join(name)).filter(|path| !path.is_file()).collect()
+    }
+
     pub(crate) fn write(&self, dir: &Path) -> Result<(), HubError> {
         let path = dir.join(FILE_NAME);
         let json = serde_json::to_vec_pretty(self).map_err(|error| HubError::io(&path, error.into()))?;
-        fs::write(&path, json).map_err(|error| HubError::io(&path, error))
+        replace_file(&path, &json).map_err(|error| HubError::io(&path, error))
     }
 }
 
@@ -74,6 +83,10 @@ mod tests {
         let read = Record::read(dir.path()).unwrap();
         assert_eq!(read.hash(&Path::new("text").join("config.json")), Some(hash));
         assert_eq!(read.hash(Path::new("vocab.txt")), None);
+        assert_eq!(read.missing_in(dir.path()), [dir.path().join("text").join("config.json")]);
+        fs::create_dir(dir.path().join("text")).unwrap();
+        fs::write(dir.path().join("text").join("config.json"), "{}\n").unwrap();
+        assert_eq!(read.missing_in(dir.path()), Vec::<PathBuf>::new());
         fs::write(dir.path().join(FILE_NAME), "[]").unwrap();
         assert!(Record::read(dir.path()).is_none());
     }

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::LibraryError;
+use super::turn::{REMOVED_PREFIX, take_turn};
 use crate::DEMO_MODEL;
 use crate::family::{KnownModel, ModelHomes, known_model, known_models};
 use crate::hub::{HubError, RepositoryCache};
@@ -24,6 +25,32 @@ pub struct Removal {
     pub places: Vec<PathBuf>,
     /// Repositories that stay, each with the models that need it.
     pub kept: Vec<(String, Vec<String>)>,
+}
+
+/// Removes what belongs to the model of this name alone, and says what that was. What others fetch or import at the
+/// same time is either seen, or begins after it.
+///
+/// # Errors
+/// As [`plan_removal`]; while another process fetches or imports what would be removed; and when something cannot be
+/// removed: what could be is gone then.
+pub fn remove(name: &str, homes: &ModelHomes) -> Result<Removal, LibraryError> {
+    let planned = plan_removal(name, homes)?;
+    let _turn = (!planned.folders.is_empty()).then(|| take_turn(&homes.models_dir)).transpose()?;
+    let mut locks = Vec::new();
+    for (repository, _) in known_model(name).into_iter().flat_map(KnownModel::parts) {
+        let cache = RepositoryCache::new(&homes.hub_cache_dir, repository);
+        if cache.dir().is_dir() {
+            locks.extend(cache.take_over()?.ok_or_else(|| {
+                LibraryError::Refused(format!(
+                    "another process fetches {repository} at this moment: wait until it is through, or stop it"
+                ))
+            })?);
+        }
+    }
+    // Until the locks were ours, things may have changed.
+    let removal = plan_removal(name, homes)?;
+    removal.carry_out()?;
+    Ok(removal)
 }
 
 /// Finds out what belongs to the model of this name alone.
@@ -101,13 +128,13 @@ impl Removal {
         }
     }
 
-    /// Removes it.
-    ///
-    /// # Errors
-    /// When something cannot be removed; what could be is gone then.
-    pub fn carry_out(&self) -> Result<(), LibraryError> {
+    fn carry_out(&self) -> Result<(), LibraryError> {
         for dir in &self.folders {
-            fs::remove_dir_all(dir).map_err(|error| HubError::io(dir, error))?;
+            // Gone at once, whenever this is ended.
+            let name = dir.file_name().unwrap_or_default().to_string_lossy();
+            let gone = dir.with_file_name(format!("{REMOVED_PREFIX}{name}"));
+            fs::rename(dir, &gone).map_err(|error| HubError::io(dir, error))?;
+            fs::remove_dir_all(&gone).map_err(|error| HubError::io(&gone, error))?;
         }
         // Links before blobs, so that nothing ever looks whole and is not.
         let (links, blobs): (Vec<_>, Vec<_>) = self.files.iter().partition(|path| path.is_symlink());
@@ -119,12 +146,10 @@ impl Removal {
                 // Only an empty folder can be removed so.
                 let _ = fs::remove_dir(snapshot);
             }
+            // Its locks stay: somebody may wait for one.
             if cache.snapshot_dirs().is_empty() && files_below(&cache.blobs()).is_empty() {
-                for dir in [cache.dir(), cache.locks()] {
-                    if dir.is_dir() {
-                        fs::remove_dir_all(&dir).map_err(|error| HubError::io(&dir, error))?;
-                    }
-                }
+                let dir = cache.dir();
+                fs::remove_dir_all(&dir).map_err(|error| HubError::io(&dir, error))?;
             }
         }
         Ok(())

@@ -35,6 +35,8 @@ pub enum FileState {
     },
     /// It was put here by hand, and nobody noted a hash.
     Unrecorded,
+    /// It was here, and is gone: it is in the folder's record, or a link in its place leads nowhere.
+    Missing,
 }
 
 /// Checks each file of the model at `place`. One that cannot be opened as a model is checked as well.
@@ -74,7 +76,24 @@ pub fn verify_files(
         progress.event(FetchEvent::Bytes { done });
         checks.push(FileCheck { path, bytes, state });
     }
+    checks.extend(missing(place).into_iter().map(|path| FileCheck {
+        path,
+        bytes: 0,
+        state: FileState::Missing,
+    }));
     Ok(checks)
+}
+
+/// Files of the model that are gone, if anything still tells of them.
+fn missing(place: &ModelPlace) -> Vec<PathBuf> {
+    let recorded = match place {
+        ModelPlace::Folder(dir) => Record::read(dir).map(|record| record.missing_in(dir)),
+        ModelPlace::Towers { .. } | ModelPlace::BuiltIn => None,
+    };
+    let mut missing = recorded.unwrap_or_default();
+    let broken = candidates(place).into_iter().filter(|path| path.is_symlink() && !path.is_file());
+    missing.extend(broken.filter(|path| !missing.contains(path)).collect::<Vec<_>>());
+    missing
 }
 
 /// The files of a model, also where damage keeps it from being opened.
@@ -82,6 +101,11 @@ fn files_of(place: &ModelPlace) -> Vec<PathBuf> {
     if let Ok(folder) = ModelFolder::open_place(place) {
         return folder.files();
     }
+    candidates(place).into_iter().filter(|path| path.is_file()).collect()
+}
+
+/// Where files of a model may lie.
+fn candidates(place: &ModelPlace) -> Vec<PathBuf> {
     const NAMES: [&str; 6] = [
         "config.json",
         "vocab.txt",
@@ -95,8 +119,7 @@ fn files_of(place: &ModelPlace) -> Vec<PathBuf> {
         ModelPlace::Folder(dir) => vec![dir.clone(), dir.join("text"), dir.join("image")],
         ModelPlace::Towers { text, image } => vec![text.clone(), image.clone()],
     };
-    let files = dirs.iter().flat_map(|dir| NAMES.map(|name| dir.join(name)));
-    files.filter(|path| path.is_file()).collect()
+    dirs.iter().flat_map(|dir| NAMES.map(|name| dir.join(name))).collect()
 }
 
 /// By the folder's own record, or by the name of the blob that a snapshot's link leads to.

@@ -6,11 +6,13 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use taiyi_model::hub::{FetchEvent, FetchProgress, HubError, HubOptions, Proxies, fetch, fetch_to};
+use taiyi_model::hub::{
+    Authorities, FetchEvent, FetchProgress, HubError, HubOptions, Login, Proxies, fetch, fetch_to,
+};
 use taiyi_model::{KnownModel, ModelFolder, ModelPlace, known_model};
 use tempfile::TempDir;
 
-use crate::stand_in::{ForwardProxy, StandIn, blob_name};
+use crate::stand_in::{ForwardProxy, StandIn, authority, blob_name};
 use crate::support::data;
 
 const WEIGHTS: &str = "model.safetensors";
@@ -79,8 +81,9 @@ impl Scene {
             endpoint: self.hub.url(),
             cache_dir: self.cache(),
             is_offline: false,
-            token: None,
+            login: Login::Anonymous,
             proxies: Proxies::default(),
+            authorities: Authorities::OfSystem,
             silence: Duration::from_secs(20),
         }
     }
@@ -327,24 +330,79 @@ fn refusals_say_what_helps() {
     let s = Scene::new();
     s.hub.set(|faults| faults.token = Some("secret".into()));
     s.fails(&["401", "HF_TOKEN", model().text_repository]);
-    let wrong = HubOptions { token: Some("wrong".into()), ..s.options() };
-    let error = s.fetch_by(&wrong).unwrap_err().to_string();
+    let given = |token: &str| HubOptions { login: Login::Given(token.into()), ..s.options() };
+    let error = s.fetch_by(&given("wrong")).unwrap_err().to_string();
     assert!(error.contains("HF_TOKEN") && error.contains("not valid") && !error.contains("wrong"), "{error}");
     s.hub.set(|faults| faults.is_gated = true);
     s.fails(&["403", "ask for access on http://127.0.0.1", "HF_TOKEN"]);
     s.hub.take_asked();
-    let right = HubOptions { token: Some(" secret\n".into()), ..s.options() };
-    s.is_the_model(&s.fetch_by(&right).unwrap());
+    s.is_the_model(&s.fetch_by(&given(" secret\n")).unwrap());
     let asked = s.hub.take_asked();
     assert!(asked.iter().all(|asked| asked.token.is_some() != asked.is_cdn), "no other host gets the token");
-    let broken = HubOptions { token: Some("a\nb".into()), ..s.options() };
+    let elsewhere = HubOptions { cache_dir: s.home.path().join("2"), ..given("a\nb") };
+    assert!(s.fetch_by(&elsewhere).unwrap_err().to_string().contains("HF_TOKEN"));
+}
+
+#[test]
+fn a_login_at_hugging_face_is_nothing_to_a_mirror() {
     let s = Scene::new();
-    assert!(
-        s.fetch_by(&HubOptions { cache_dir: s.cache(), ..broken })
-            .unwrap_err()
-            .to_string()
-            .contains("HF_TOKEN")
-    );
+    s.hub.set(|faults| faults.token = Some("secret".into()));
+    let found = Login::Found { token: "secret".into(), path: "/home/li/token".into() };
+    for (login, told) in
+        [(found, "/home/li/token was kept back"), (Login::Disabled, "DISABLE_IMPLICIT_TOKEN")]
+    {
+        let error = s.fetch_by(&HubOptions { login, ..s.options() }).unwrap_err().to_string();
+        assert!(error.contains(told) && error.contains("HF_TOKEN"), "{error}");
+    }
+    assert!(s.hub.take_asked().iter().all(|asked| asked.token.is_none()));
+}
+
+/// Speaks TLS with the stand-in, whose authority has to be named.
+fn by_tls(s: &Scene) -> HubOptions {
+    let authorities = Authorities::Named { file: Some(authority()), dir: None };
+    HubOptions { endpoint: s.hub.https_url(), authorities, ..s.options() }
+}
+
+#[test]
+fn https_needs_an_authority_that_is_believed() {
+    let s = Scene::new();
+    let unknown = HubOptions { authorities: Authorities::OfSystem, ..by_tls(&s) };
+    let error = s.fetch_by(&unknown).unwrap_err().to_string();
+    for part in ["https://127.0.0.1", "not trusted (UnknownIssuer)", "SSL_CERT_FILE"] {
+        assert!(error.contains(part), "{part} in {error}");
+    }
+    assert_eq!(s.hub.take_asked(), []);
+    let nothing = Authorities::Named { file: Some(data("README.md")), dir: None };
+    let error = s.fetch_by(&HubOptions { authorities: nothing, ..by_tls(&s) }).unwrap_err().to_string();
+    assert!(error.contains("README.md") && error.contains("SSL_CERT_FILE"), "{error}");
+    let absent = Authorities::Named { file: None, dir: Some("/nonexistent/certificates".into()) };
+    let error = s.fetch_by(&HubOptions { authorities: absent, ..by_tls(&s) }).unwrap_err().to_string();
+    assert!(error.contains("/nonexistent/certificates"), "{error}");
+    s.is_the_model(&s.fetch_by(&by_tls(&s)).unwrap());
+    assert!(s.hub.take_asked().iter().all(|asked| asked.is_tls));
+}
+
+#[test]
+fn a_hub_that_moves_on_to_https_is_followed_and_never_back() {
+    for has_no_api in [false, true] {
+        let s = Scene::new();
+        s.hub.set(|faults| {
+            faults.only_by = Some("https");
+            faults.token = Some("secret".into());
+            faults.has_no_api = has_no_api;
+        });
+        let login = Login::Given("secret".into());
+        let options = HubOptions { endpoint: s.hub.url(), login, ..by_tls(&s) };
+        s.is_the_model(&s.fetch_by(&options).unwrap());
+        let asked = s.hub.take_asked();
+        assert!(asked.iter().filter(|asked| asked.is_tls).all(|asked| asked.token.is_some() != asked.is_cdn));
+        assert!(asked.iter().any(|asked| !asked.is_tls), "it was asked by plain http first");
+    }
+    let s = Scene::new();
+    s.hub.set(|faults| faults.only_by = Some("http"));
+    let error = s.fetch_by(&HubOptions { login: Login::Given("secret".into()), ..by_tls(&s) }).unwrap_err();
+    assert!(error.to_string().contains("from https to plain http"), "{error}");
+    assert!(s.hub.take_asked().iter().all(|asked| asked.is_tls), "nothing was asked by plain http");
 }
 
 #[test]
@@ -454,6 +512,9 @@ fn a_folder_to_carry_away() {
     let s = Scene::new();
     let dir = s.home.path().join("stick");
     let to = |options: &HubOptions| fetch_to(model(), &dir, options, &Stopper(&s.told, &s.cancel), &s.cancel);
+    let offline = HubOptions { is_offline: true, ..s.options() };
+    assert!(matches!(to(&offline), Err(HubError::Offline { .. })));
+    assert!(!dir.exists(), "nothing was begun");
     s.told.cancel_after.set(Some(300_000));
     assert!(matches!(to(&s.options()), Err(HubError::Cancelled)));
     s.cancel.store(false, Ordering::Relaxed);
@@ -480,6 +541,20 @@ fn a_folder_to_carry_away() {
     // From the cache, without network.
     s.fetch().unwrap();
     fs::remove_dir_all(&dir).unwrap();
-    to(&HubOptions { is_offline: true, ..s.options() }).unwrap();
+    to(&offline).unwrap();
     assert_eq!(below(&dir), expected);
+}
+
+/// A disk without links, like that of most sticks, would hold everything twice.
+#[test]
+fn a_folder_to_carry_away_takes_no_second_copy() {
+    let s = Scene::new();
+    // What is no model leaves its traces for the next try.
+    s.hub.add(model().text_repository, "config.json", b"{}".to_vec());
+    let dir = s.home.path().join("stick");
+    let error = fetch_to(model(), &dir, &s.options(), &Stopper(&s.told, &s.cancel), &s.cancel).unwrap_err();
+    assert!(error.to_string().contains("config.json"), "{error}");
+    let left = below(&dir);
+    assert_eq!(left.iter().filter(|path| path.ends_with(WEIGHTS)).count(), 2, "{left:?}");
+    assert!(left.iter().all(|path| !path.contains("snapshots") && !path.contains("blobs")), "{left:?}");
 }

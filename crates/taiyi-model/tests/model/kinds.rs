@@ -237,7 +237,9 @@ fn what_does_not_fit_is_named() {
     }
     let model = copy_of(CHINESE_CLIP);
     replace(&model.path().join("config.json"), "\"image_size\": 336", "\"image_size\": 224");
-    fs::remove_file(model.path().join("preprocessor_config.json")).unwrap();
+    let preprocessing = model.path().join("preprocessor_config.json");
+    replace(&preprocessing, "\"height\": 336", "\"height\": 224");
+    replace(&preprocessing, "\"width\": 336", "\"width\": 224");
     let told = error(model.path());
     assert!(told.contains("position_embedding.weight has shape [577, 32], expected [257, 32]"), "{told}");
 
@@ -263,7 +265,7 @@ fn folders_that_hold_neither_say_what_belongs_there() {
     let english = copy_of(POOLER);
     let told = error(&english.path().join("image"));
     assert!(told.contains("\"clip_text_model\", expected chinese_clip_text_model or bert"), "{told}");
-    for missing in ["vocab.txt", "model.safetensors"] {
+    for missing in ["vocab.txt", "preprocessor_config.json", "model.safetensors"] {
         let model = copy_of(CHINESE_CLIP);
         fs::remove_file(model.path().join(missing)).unwrap();
         let told = error(model.path());

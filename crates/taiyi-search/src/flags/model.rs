@@ -31,7 +31,9 @@ pub(crate) struct ListFlags {
 /// other has. Size and hash of every file are checked. Broken off, by Ctrl-C too, it goes on from there the next
 /// time. Where huggingface.co cannot be reached, as in much of China: `--mirror https://hf-mirror.com`. HF_ENDPOINT,
 /// HF_HOME, HF_HUB_CACHE, HF_HUB_OFFLINE, HF_TOKEN, HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY mean what they
-/// mean elsewhere.
+/// mean elsewhere. HF_TOKEN is sent to the hub that is asked, by https; a token that a login has left on disk goes to
+/// `https://huggingface.co` alone; HF_HUB_DISABLE_IMPLICIT_TOKEN keeps both back. A company's own certificate authority
+/// is believed when the system does, or when SSL_CERT_FILE, SSL_CERT_DIR or REQUESTS_CA_BUNDLE names it.
 #[derive(Args, Debug)]
 pub(crate) struct FetchFlags {
     /// Which one: a name that `model list` shows
@@ -58,8 +60,8 @@ pub(crate) struct ShowFlags {
 
 /// Read a model's files again and compare them with the hashes by which they came.
 ///
-/// Then both towers are loaded. Exit status: 0 if all is well, 1 if something is damaged. Files that were put into
-/// place by hand have no hash to compare with, which is told.
+/// Then both towers are loaded. Exit status: 0 if all is well, 1 if something is damaged or gone. Files that were put
+/// into place by hand have no hash to compare with, which is told.
 #[derive(Args, Debug)]
 pub(crate) struct VerifyModelFlags {
     /// A name that `model list` shows, or a folder
@@ -74,7 +76,7 @@ pub(crate) struct VerifyModelFlags {
 ///
 /// What `model fetch --to` has made, a folder with text/ and image/, or one that holds a whole Chinese-CLIP: each with
 /// config.json, model.safetensors or pytorch_model.bin, and vocab.txt. It is checked first, and copied whole or not
-/// at all.
+/// at all. A published model's name is only for files of that model's kind and sizes.
 #[derive(Args, Debug)]
 pub(crate) struct ImportModelFlags {
     /// The folder; with --image, that of the text tower

@@ -107,7 +107,7 @@ mod tests {
             activation: Activation::QuickGelu,
             eps: 1e-5,
         };
-        let config = VisionConfig { layers, side: 20, patch: 5, projection: None };
+        let config = VisionConfig { layers, side: 20, patch: 5, projection: None, is_chinese_clip: false };
         let tensors: HashMap<String, Tensor> = vit::tensors(&config, 9)
             .into_iter()
             .map(|spec| (spec.name, Tensor::randn(0.0f32, 0.3, spec.shape, &Device::Cpu).unwrap()))

@@ -1,7 +1,7 @@
 //! `model remove`: takes a model's files off the disk.
 
 use anyhow::bail;
-use taiyi_model::library::plan_removal;
+use taiyi_model::library::{Removal, plan_removal, remove};
 
 use crate::exit::{self, Exit};
 use crate::fetching::{can_ask, confirm};
@@ -19,9 +19,8 @@ pub(crate) fn run(settings: &Settings, flags: &RemoveModelFlags) -> anyhow::Resu
         exit::note(&format!("nothing here is {name}'s alone"));
         return Ok(Exit::Success);
     }
-    let places: Vec<_> = removal.places.iter().map(|place| show_path(place)).collect();
-    let what = format!("{} of {name} in {}", bytes(removal.bytes), places.join(" and "));
     if !flags.yes {
+        let what = describe(&removal, &name);
         if !can_ask() {
             bail!("this would remove {what}: add --yes to do it");
         }
@@ -29,9 +28,14 @@ pub(crate) fn run(settings: &Settings, flags: &RemoveModelFlags) -> anyhow::Resu
             return Ok(Exit::Nothing);
         }
     }
-    removal.carry_out()?;
+    let removed = remove(&flags.name, &settings.homes)?;
     if !settings.is_quiet() {
-        exit::note(&format!("removed {what}"));
+        exit::note(&format!("removed {}", describe(&removed, &name)));
     }
     Ok(Exit::Success)
+}
+
+fn describe(removal: &Removal, name: &str) -> String {
+    let places: Vec<_> = removal.places.iter().map(|place| show_path(place)).collect();
+    format!("{} of {name} in {}", bytes(removal.bytes), places.join(" and "))
 }

@@ -26,8 +26,8 @@ pub(crate) fn run(settings: &Settings, flags: &VerifyModelFlags) -> anyhow::Resu
         Err(e) => return Err(e.into()),
     };
     let loads = load(settings, &place).err().map(|e| exit::one_line(&e));
-    let is_damaged =
-        loads.is_some() || checks.iter().any(|check| matches!(check.state, FileState::Damaged { .. }));
+    let is_bad = |check: &FileCheck| matches!(check.state, FileState::Damaged { .. } | FileState::Missing);
+    let is_damaged = loads.is_some() || checks.iter().any(is_bad);
     let mut out = anstream::stdout().lock();
     if flags.format == SummaryFormat::Json {
         let files: Vec<Value> = checks.iter().map(json_of).collect();
@@ -79,6 +79,7 @@ fn line_of(check: &FileCheck) -> String {
         FileState::Damaged { expected, actual } => {
             format!("damaged  {path}: its hash is {actual}, it came with {expected}")
         }
+        FileState::Missing => format!("missing  {path}"),
         _ => format!("no hash  {path}"),
     }
 }
@@ -92,6 +93,7 @@ fn json_of(check: &FileCheck) -> Value {
             object["expected"] = expected.as_str().into();
             object["actual"] = actual.as_str().into();
         }
+        FileState::Missing => object["state"] = "missing".into(),
         _ => object["state"] = "unrecorded".into(),
     }
     object
