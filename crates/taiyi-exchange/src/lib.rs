@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 mod collection;
+mod draft;
 mod error;
 mod export;
 mod layout;

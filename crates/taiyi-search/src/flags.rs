@@ -359,7 +359,8 @@ pub(crate) struct RemoveFlags {
 /// The folder gets clip-retrieval's layout: img_emb/img_emb_N.npy, a NumPy array with a unit vector a row, and
 /// beside it metadata/metadata_N.parquet with image_path (absolute), width, height, taken (as the camera's clock
 /// showed it) and blake3 (of the file). A file of the index is a row, so copies are rows of their own. The folder
-/// comes to be whole or not at all. File names that are not UTF-8 are left out, since tables hold text, and told.
+/// comes to be whole or not at all, and grows beside its place as .DIR.part, which the next export of the same DIR
+/// clears if this one is killed. File names that are not UTF-8 are left out, since tables hold text, and told.
 /// Exit status: 0, or 2 if something went wrong or was left out.
 #[derive(Args, Debug)]
 pub(crate) struct ExportFlags {
