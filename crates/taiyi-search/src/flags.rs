@@ -394,8 +394,8 @@ pub(crate) enum NumberType {
 
 /// Take in a collection of embeddings, so that it can be searched without the pictures.
 ///
-/// Reads clip-retrieval's layout (see `export`), f16 or f32; of the tables, image_path alone. The embeddings must
-/// be of the model that --model names, or of the index's own: the files do not say which one made them. All rows
+/// Reads clip-retrieval's layout (see `export`), f16 or f32; of the tables, image_path, and width, height and taken
+/// where they are there, so that what `export` wrote comes back. The embeddings must be of the model that --model names, or of the index's own: the files do not say which one made them. All rows
 /// are checked before anything is written. The pictures need not be there; where they are, the next `index` of
 /// their folder reads them, and what it finds takes the place of what was imported. What `index` has read already
 /// stays. Ctrl-C stops after the batch at hand; the same command again goes on from there, and changes nothing
