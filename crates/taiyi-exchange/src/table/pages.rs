@@ -6,7 +6,7 @@
 
 use std::fs::File;
 
-use parquet::basic::{Compression, Encoding};
+use parquet::basic::{Compression, Encoding, Type};
 use parquet::column::page::{Page, PageMetadata, PageReader};
 use parquet::errors::{ParquetError, Result};
 use parquet::file::metadata::ColumnChunkMetaData;
@@ -14,9 +14,11 @@ use parquet::file::reader::ChunkReader as _;
 
 use super::page_header::PageHeader;
 
-/// Bytes of a page, packed or unpacked. Most programs begin a new one after a megabyte; some write a million paths
-/// as one.
-const MAX_PAGE_BYTES: u64 = 256 << 20;
+/// Bytes of a page of text, packed or unpacked. Most programs begin a new one after a megabyte; some write a million
+/// paths as one, ...
+const MAX_TEXT_BYTES: u64 = 256 << 20;
+/// ... or a million numbers.
+const MAX_NUMBERS_BYTES: u64 = 32 << 20;
 /// Values of a dictionary: each takes 32 bytes beside its own.
 const MAX_DICTIONARY_VALUES: u32 = 1 << 22;
 /// What a byte can unpack to where the reader unpacks all that comes, whatever the page says: 1032 by deflate, ...
@@ -34,6 +36,7 @@ pub(super) struct BoundedPages {
     at: u64,
     end: u64,
     compression: Compression,
+    max_page_bytes: u64,
     is_optional: bool,
 }
 
@@ -51,6 +54,10 @@ impl BoundedPages {
             at,
             end: at.saturating_add(length),
             compression: chunk.compression(),
+            max_page_bytes: match chunk.column_type() {
+                Type::BYTE_ARRAY => MAX_TEXT_BYTES,
+                _ => MAX_NUMBERS_BYTES,
+            },
             is_optional,
         }
     }
@@ -64,20 +71,20 @@ impl BoundedPages {
             if header.is_index {
                 continue;
             }
-            return check_sizes(&header, self.compression);
+            return check_sizes(&header, self.compression, self.max_page_bytes);
         }
         Ok(())
     }
 }
 
-fn check_sizes(header: &PageHeader, compression: Compression) -> Result<()> {
+fn check_sizes(header: &PageHeader, compression: Compression, max_page_bytes: u64) -> Result<()> {
     let &PageHeader { packed, unpacked, .. } = header;
     let unbounded = match compression {
         Compression::GZIP(_) => packed.saturating_mul(GZIP_RATIO),
         Compression::LZ4 => packed.saturating_mul(LZ4_RATIO),
         _ => 0,
     };
-    if packed.max(unpacked) > MAX_PAGE_BYTES || unbounded > MAX_UNBOUNDED_BYTES {
+    if packed.max(unpacked) > max_page_bytes || unbounded > MAX_UNBOUNDED_BYTES {
         return Err(too_large(&format!("a page of {packed} bytes, {unpacked} unpacked,")));
     }
     Ok(())
@@ -228,13 +235,13 @@ mod tests {
     fn no_page_takes_more_than_it_may() {
         let fits = |packed, unpacked, compression| {
             let header = PageHeader { length: 20, is_index: false, packed, unpacked };
-            check_sizes(&header, compression).is_ok()
+            check_sizes(&header, compression, MAX_TEXT_BYTES).is_ok()
         };
         let gzip = Compression::GZIP(Default::default());
         assert!(fits(1 << 20, 100 << 20, Compression::SNAPPY));
         assert!(fits(300 << 10, 1 << 20, gzip) && fits(1 << 20, 1 << 20, Compression::LZ4));
-        assert!(!fits(10, MAX_PAGE_BYTES + 1, Compression::SNAPPY));
-        assert!(!fits(MAX_PAGE_BYTES + 1, 10, Compression::UNCOMPRESSED));
+        assert!(!fits(10, MAX_TEXT_BYTES + 1, Compression::SNAPPY));
+        assert!(!fits(MAX_TEXT_BYTES + 1, 10, Compression::UNCOMPRESSED));
         // What such a page says of its size, nothing holds it to.
         assert!(!fits(2 << 20, 10, gzip) && !fits(5 << 20, 10, Compression::LZ4));
     }
