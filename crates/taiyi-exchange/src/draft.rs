@@ -18,7 +18,8 @@ const LOCK: &str = "LOCK";
 pub(crate) struct Draft {
     dir: PathBuf,
     is_finished: bool,
-    _lock: File,
+    /// Held, not read.
+    lock: Option<File>,
 }
 
 impl Draft {
@@ -52,7 +53,7 @@ impl Draft {
                 _ => {}
             }
         }
-        let draft = Self { dir, is_finished: false, _lock: lock };
+        let draft = Self { dir, is_finished: false, lock: Some(lock) };
         make_folders(&draft.dir)?;
         Ok(draft)
     }
@@ -69,6 +70,8 @@ impl Draft {
         // Whoever finds the folder without the file leaves it alone.
         let lock = self.dir.join(LOCK);
         fs::remove_file(&lock).map_err(|e| ExchangeError::io(&lock, e))?;
+        // Some systems rename no folder with an open file in it.
+        self.lock = None;
         fs::rename(&self.dir, target).map_err(|e| ExchangeError::io(target, e))?;
         self.is_finished = true;
         Ok(())
@@ -113,15 +116,15 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let (target, part) = (home.path().join("out"), home.path().join(".out.part"));
         // As a process leaves it that is killed.
-        let killed = Draft::new(&target).unwrap();
+        let mut killed = Draft::new(&target).unwrap();
         fs::write(part.join("img_emb/img_emb_0000.npy"), "half").unwrap();
-        let Draft { _lock, .. } = &killed;
-        _lock.unlock().unwrap();
+        killed.lock = None;
         std::mem::forget(killed);
         let draft = Draft::new(&target).unwrap();
         assert_eq!(fs::read_dir(part.join("img_emb")).unwrap().count(), 0);
-        // While one writes, no other does.
+        // While one writes, no other does, and none clears what it has.
         assert!(matches!(Draft::new(&target), Err(ExchangeError::Busy { .. })));
+        assert!(part.join("img_emb").is_dir());
         draft.finish(&target).unwrap();
         assert!(!part.exists() && !target.join(LOCK).exists() && target.join("metadata").is_dir());
     }
