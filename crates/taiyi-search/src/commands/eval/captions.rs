@@ -148,8 +148,10 @@ fn find_listed(
     }
     if let Some(first) = first {
         exit::warn(&format!(
-            "{} to compare with not in {}, which makes the task easier; the first is {first}",
-            count(missing as u64, "picture is", "pictures are"),
+            "{} that {} lists {} not in {}, which makes the task easier; the first is {first}",
+            count(missing as u64, "picture", "pictures"),
+            show_path(list.path()),
+            if missing == 1 { "is" } else { "are" },
             show_path(images)
         ));
     }
