@@ -85,7 +85,8 @@ fn every_layout_says_the_same_of_the_demo() {
     let table = data().join("captions.tsv");
     let first = eval(table.to_str().unwrap(), &[]);
     assert_eq!(embedded(&first), (rows.len() as u64, rows.len() as u64));
-    let expected = measured(&first);
+    let mut expected = measured(&first);
+    assert_eq!(expected["candidates"].take(), "folder");
     for (file, more) in [
         ("coco.txt", &[][..]),
         ("coco.txt", &["--layout", "flickr30k-cna"]),
@@ -96,7 +97,10 @@ fn every_layout_says_the_same_of_the_demo() {
         ("texts.json", &["--layout", "muge"]),
     ] {
         let output = eval(file, more);
-        assert_eq!(measured(&output), expected, "{file}");
+        let mut told = measured(&output);
+        let is_muge = file == "muge.jsonl" || file == "texts.json";
+        assert_eq!(told["candidates"].take(), if is_muge { "folder" } else { "captions" }, "{file}");
+        assert_eq!(told, expected, "{file}");
         assert_eq!(embedded(&output), (0, 0), "{file}");
     }
     // What is kept for one command serves the other.
@@ -516,6 +520,53 @@ fn pictures_that_are_not_there_are_told_and_others_stand_apart() {
     eval(&s, "none.txt", &[]).refused(&["none of the pictures is in photos", "line 1 of none.txt"]);
     s.paint("train/COCO_val2014_000000000001.png", 7);
     eval(&s, "caps.txt", &[]).refused(&["line 1 of caps.txt", "val/COCO", "train/COCO"]);
+}
+
+#[test]
+fn candidates_are_those_of_the_data_sets_list() {
+    let s = Sandbox::new();
+    for number in 1..=6 {
+        s.paint(format!("{number}.png"), number);
+    }
+    let text = |id: u64, picture: u64| {
+        json!({ "text_id": id, "text": format!("第{picture}张"), "image_ids": [picture] }).to_string() + "\n"
+    };
+    s.write("valid_texts.jsonl", (text(1, 1) + &text(2, 2)).as_bytes());
+    let candidates = |output: &Output| {
+        let told = output.succeeded().json();
+        let [pictures, missing] = ["pictures", "candidates_missing"].map(|name| told[name].as_u64().unwrap());
+        (told["candidates"].as_str().unwrap().to_owned(), pictures, missing)
+    };
+    let without = eval(&s, "valid_texts.jsonl", &[]);
+    assert_eq!(candidates(&without), ("folder".into(), 6, 0));
+
+    // The list beside the texts, with the pictures themselves in it, one of which is not in the folder.
+    s.write("valid_imgs.tsv", "1\t/9j/4AAQ\n2\tSkZJ\n4\tRgAB\n77\tAQAB\n".as_bytes());
+    let beside = eval(&s, "valid_texts.jsonl", &[]);
+    assert_eq!(candidates(&beside), ("list".into(), 3, 1));
+    for part in ["1 picture that valid_imgs.tsv lists is not in photos", "line 4 of valid_imgs.tsv: 77"] {
+        assert!(beside.stderr.contains(part), "{part}: {}", beside.stderr);
+    }
+    let args = ["eval", "retrieval", "--images", "photos", "--captions", "valid_texts.jsonl"];
+    let shown = s.run(&args);
+    let shown = shown.succeeded().text();
+    assert!(
+        shown.starts_with("model tiny, 2 captions, 3 candidates: the pictures that valid_imgs.tsv lists\n"),
+        "{shown}"
+    );
+    assert!(shown.contains("1 candidate is not there"), "{shown}");
+
+    // A list of one's own, for any layout; it must have what is asked for.
+    s.write("captions.tsv", "1.png\t猫\n".as_bytes());
+    s.write("list.txt", "1.png\r\n5.png\r\n".as_bytes());
+    assert_eq!(candidates(&eval(&s, "captions.tsv", &[])), ("folder".into(), 6, 0));
+    assert_eq!(candidates(&eval(&s, "captions.tsv", &["--candidates", "list.txt"])), ("list".into(), 2, 0));
+    eval(&s, "valid_texts.jsonl", &["--candidates", "list.txt"])
+        .refused(&["line 2 of valid_texts.jsonl: 2.png is not among", "list.txt lists"]);
+    s.write("list.txt", b"\n");
+    eval(&s, "captions.tsv", &["--candidates", "list.txt"]).refused(&["list.txt lists no pictures"]);
+    s.write("list.txt", b"1\n\xff\n");
+    eval(&s, "captions.tsv", &["--candidates", "list.txt"]).refused(&["line 2 of list.txt is not UTF-8"]);
 }
 
 #[test]

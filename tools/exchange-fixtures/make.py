@@ -66,6 +66,16 @@ def tables(folder):
             table, folder / f"{name}.parquet", use_dictionary=False, column_encoding={"image_path": encoding}
         )
     pq.write_table(pa.table({"url": PATHS, "caption": PATHS}), folder / "no-column.parquet")
+    # Numbers with a gap are floats to pandas; of the picture on the web, the table says more.
+    frame = pd.DataFrame({"image_path": PATHS, "width": [640, 0, 1], "height": [480, 3, 2], "original_width": 6400})
+    frame.assign(height=[480, None, 2]).to_parquet(folder / "sizes.parquet")
+    taken = pd.Series(["2023-05-01 14:00:00.5", None, "1969-12-31 23:59:59.25"])
+    frame = pd.DataFrame({"image_path": PATHS, "width": 640, "height": 480})
+    for unit in ["ns", "us", "ms"]:
+        times = pd.to_datetime(taken).astype(f"datetime64[{unit}]")
+        frame.assign(taken=times).to_parquet(folder / f"taken-{unit}.parquet")
+    other = frame.assign(width="wide", height=[[480]] * 3, taken=pd.to_datetime(taken, utc=True))
+    other.to_parquet(folder / "other-columns.parquet")
     # 256 MB of one letter, in some kilobytes.
     bomb = pa.table({"image_path": pa.array(["/" + "a" * (1 << 28), "/b", "/c"], pa.large_string())})
     pq.write_table(bomb, folder / "bomb.parquet", compression="zstd", use_dictionary=False, write_statistics=False)

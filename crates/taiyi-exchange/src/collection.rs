@@ -9,7 +9,7 @@ use crate::ExchangeError;
 use crate::layout::{Part, find_parts};
 use crate::npy::{Dtype, NpyReader};
 use crate::paths::PathRules;
-use crate::table::PathReader;
+use crate::table::{ReadRow, TableReader};
 
 /// How far from 1 the length of a row may be: many times what rounding to f16 does to a unit vector, and far
 /// from what a vector has that nobody normalised.
@@ -33,6 +33,10 @@ pub struct Row {
     pub path: PathBuf,
     /// Its place in the model's space.
     pub embedding: Embedding,
+    /// Width and height of the upright picture, where the collection says so.
+    pub size: Option<(u32, u32)>,
+    /// Capture time in seconds since 1970, as the camera's clock showed it, where the collection says so.
+    pub taken_s: Option<i64>,
 }
 
 impl Collection {
@@ -136,14 +140,14 @@ impl Rows<'_> {
 /// Two files side by side.
 struct OpenPart {
     vectors: NpyReader,
-    table: PathReader,
+    table: TableReader,
     next_row: u64,
 }
 
 impl OpenPart {
     fn open(part: &Part) -> Result<Self, ExchangeError> {
         let vectors = NpyReader::open(&part.vectors)?;
-        let table = PathReader::open(&part.table)?;
+        let table = TableReader::open(&part.table)?;
         if vectors.rows() != table.rows() {
             let (rows, expected) = (table.rows(), vectors.rows());
             let what = format!(
@@ -158,18 +162,20 @@ impl OpenPart {
     fn next_row(&mut self, rules: &PathRules) -> Result<Option<Row>, ExchangeError> {
         let row = self.next_row;
         let Some(vector) = self.vectors.next_row()? else {
-            return match self.table.next_path()? {
+            return match self.table.next_row()? {
                 None => Ok(None),
                 Some(_) => Err(self.disagree()),
             };
         };
-        let stored = self.table.next_path()?.ok_or_else(|| self.disagree())?;
-        let path =
-            rules.absolute(stored.data()).map_err(|what| ExchangeError::row(self.table.path(), row, what))?;
+        let stored = self.table.next_row()?.ok_or_else(|| self.disagree())?;
+        let ReadRow { image_path, size, taken_s } = stored;
+        let path = rules
+            .absolute(image_path.data())
+            .map_err(|what| ExchangeError::row(self.table.path(), row, what))?;
         let embedding = unit(vector, self.vectors.dtype())
             .map_err(|what| ExchangeError::row(self.vectors.path(), row, what))?;
         self.next_row += 1;
-        Ok(Some(Row { path, embedding }))
+        Ok(Some(Row { path, embedding, size, taken_s }))
     }
 
     /// The row groups of a table do not add up to what it says.

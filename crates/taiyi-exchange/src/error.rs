@@ -38,6 +38,22 @@ pub enum ExchangeError {
         /// The folder.
         dir: PathBuf,
     },
+    /// Another process writes the same collection.
+    #[error("{} is being written by another export: wait for it, or choose another folder", dir.display())]
+    Busy {
+        /// The folder.
+        dir: PathBuf,
+    },
+    /// Something else has the name under which a collection grows.
+    #[error(
+        "{} is in the way: a collection grows under that name, and this is none of ours; move it away, or choose \
+         another folder",
+        path.display()
+    )]
+    InTheWay {
+        /// What is there.
+        path: PathBuf,
+    },
     /// The operating system refused.
     #[error("{}: {source}", path.display())]
     Io {

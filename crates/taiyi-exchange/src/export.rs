@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use taiyi_core::Embedding;
 
 use crate::ExchangeError;
-use crate::layout::{make_folders, new_part};
+use crate::draft::Draft;
+use crate::layout::new_part;
 use crate::npy::{Dtype, NpyWriter};
 use crate::table::{TableRow, TableWriter};
 
@@ -50,7 +51,7 @@ pub struct Exported {
 /// [`finish`](Self::finish).
 pub struct CollectionWriter {
     dir: PathBuf,
-    temporary: Temporary,
+    draft: Draft,
     options: ExportOptions,
     part: Option<OpenPart>,
     done: Exported,
@@ -62,35 +63,18 @@ struct OpenPart {
     rows: u64,
 }
 
-/// A folder that is removed unless it was moved away.
-struct Temporary(PathBuf);
-
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        // Either it is gone already, or nothing more can be done about it.
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
 impl CollectionWriter {
     /// Begins a collection that is to be `dir`.
     ///
+    /// What an export that was killed has left of the same collection is cleared away.
+    ///
     /// # Errors
-    /// `Exists` when there is something, `Io`.
+    /// `Exists` when there is something, `Busy`, `InTheWay`, `Io`.
     pub fn create(dir: &Path, options: ExportOptions) -> Result<Self, ExchangeError> {
         check_absent(dir)?;
-        let name = dir.file_name().ok_or_else(|| ExchangeError::Exists { dir: dir.to_owned() })?;
-        let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        fs::create_dir_all(parent).map_err(|e| ExchangeError::io(parent, e))?;
-        let mut hidden = std::ffi::OsString::from(".");
-        hidden.push(name);
-        hidden.push(format!(".{}.part", std::process::id()));
-        let temporary = parent.join(hidden);
-        fs::create_dir(&temporary).map_err(|e| ExchangeError::io(&temporary, e))?;
-        let temporary = Temporary(temporary);
-        make_folders(&temporary.0)?;
+        let draft = Draft::new(dir)?;
         let done = Exported { rows: 0, parts: 0 };
-        Ok(Self { dir: dir.to_owned(), temporary, options, part: None, done })
+        Ok(Self { dir: dir.to_owned(), draft, options, part: None, done })
     }
 
     /// Adds a row. False, and nothing is added, when the path is not UTF-8: tables hold text.
@@ -106,7 +90,7 @@ impl CollectionWriter {
         }
         let part = match &mut self.part {
             Some(part) => part,
-            None => self.part.insert(self.temporary.open_part(self.done.parts, &self.options)?),
+            None => self.part.insert(OpenPart::create(self.draft.dir(), self.done.parts, &self.options)?),
         };
         part.vectors.push(picture.embedding)?;
         let side = |side: u32| i32::try_from(side).ok();
@@ -140,20 +124,20 @@ impl CollectionWriter {
     /// `Io`, and `Exists` when something has come into its place meanwhile.
     pub fn finish(mut self) -> Result<Exported, ExchangeError> {
         if self.done.rows == 0 {
-            self.part = Some(self.temporary.open_part(0, &self.options)?);
+            self.part = Some(OpenPart::create(self.draft.dir(), 0, &self.options)?);
         }
         self.close_part()?;
         check_absent(&self.dir)?;
-        fs::rename(&self.temporary.0, &self.dir).map_err(|e| ExchangeError::io(&self.dir, e))?;
+        self.draft.finish(&self.dir)?;
         Ok(self.done)
     }
 }
 
-impl Temporary {
-    fn open_part(&self, number: u64, options: &ExportOptions) -> Result<OpenPart, ExchangeError> {
-        let part = new_part(&self.0, number);
+impl OpenPart {
+    fn create(dir: &Path, number: u64, options: &ExportOptions) -> Result<Self, ExchangeError> {
+        let part = new_part(dir, number);
         let vectors = NpyWriter::create(&part.vectors, options.dtype, options.dimension)?;
-        Ok(OpenPart { vectors, table: TableWriter::create(&part.table)?, rows: 0 })
+        Ok(Self { vectors, table: TableWriter::create(&part.table)?, rows: 0 })
     }
 }
 

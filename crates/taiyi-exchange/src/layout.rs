@@ -92,10 +92,14 @@ pub(crate) fn new_part(dir: &Path, number: u64) -> Part {
     Part { vectors: VECTORS.path(dir, &number), table: TABLES.path(dir, &number) }
 }
 
+/// The folders of a collection in `dir`.
+pub(crate) fn folders(dir: &Path) -> [PathBuf; 2] {
+    [VECTORS, TABLES].map(|kind| dir.join(kind.folder))
+}
+
 /// Makes the folders of an empty collection in `dir`.
 pub(crate) fn make_folders(dir: &Path) -> Result<(), ExchangeError> {
-    for kind in [&VECTORS, &TABLES] {
-        let folder = dir.join(kind.folder);
+    for folder in folders(dir) {
         fs::create_dir(&folder).map_err(|e| ExchangeError::io(&folder, e))?;
     }
     Ok(())

@@ -5,7 +5,13 @@
 use std::fs;
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use parquet::basic::{Compression, Encoding, GzipLevel, ZstdLevel};
+use parquet::data_type::{ByteArray, ByteArrayType};
+use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
+use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::parser::parse_message_type;
 use proptest::prelude::*;
 use taiyi_core::Embedding;
 use taiyi_exchange::npy::Dtype;
@@ -128,7 +134,7 @@ fn tables_of_another_kind_are_refused() {
         ("integer", "image_path holds INT64, expected text or bytes"),
         ("fixed", "holds FIXED_LEN_BYTE_ARRAY"),
         ("brotli", "brotli"),
-        ("bomb", "its paths are longer than paths are"),
+        ("bomb", "is more than is read at once"),
     ] {
         let error = refused("f16.npy", &format!("{name}.parquet"));
         assert!(error.contains(expected) && error.contains("metadata_0.parquet"), "{name}: {error}");
@@ -168,7 +174,7 @@ fn array(dtype: Dtype, rows: &[Vec<f32>]) -> Vec<u8> {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("out");
     let options =
-        ExportOptions { dimension: rows[0].len(), dtype, part_rows: NonZeroU64::new(1000).unwrap() };
+        ExportOptions { dimension: rows[0].len(), dtype, part_rows: NonZeroU64::new(1 << 20).unwrap() };
     let mut writer = CollectionWriter::create(&out, options).unwrap();
     for row in rows {
         let embedding = Embedding::normalize(row.clone()).unwrap();
@@ -178,8 +184,12 @@ fn array(dtype: Dtype, rows: &[Vec<f32>]) -> Vec<u8> {
     fs::read(out.join("img_emb/img_emb_0000.npy")).unwrap()
 }
 
+const SIZE: Option<(u32, u32)> = Some((4000, 3000));
+/// Before 1970, where rounding goes the other way.
+const TAKEN: Option<i64> = Some(-1);
+
 fn push(writer: &mut CollectionWriter, path: &Path, embedding: &Embedding) -> bool {
-    let (size, taken_s, blake3) = (Some((4000, 3000)), Some(1_682_899_200), Some("00ff"));
+    let (size, taken_s, blake3) = (SIZE, TAKEN, Some("00ff"));
     writer.push(&ExportedPicture { path, embedding, size, taken_s, blake3 }).unwrap()
 }
 
@@ -197,6 +207,8 @@ fn what_is_written_is_read() {
             .map(|n| Row {
                 path: PathBuf::from(format!("/照片/{n}.jpg")),
                 embedding: Embedding::normalize(vec![f32::from(n), 1.0, -0.3]).unwrap(),
+                size: SIZE,
+                taken_s: TAKEN,
             })
             .collect();
         for row in &rows {
@@ -208,12 +220,118 @@ fn what_is_written_is_read() {
         let back = read(&out).unwrap();
         assert_eq!(paths(&back), paths(&rows));
         for (row, back) in rows.iter().zip(&back) {
+            assert_eq!((back.size, back.taken_s), (row.size, row.taken_s));
             for (a, b) in row.embedding.as_slice().iter().zip(back.embedding.as_slice()) {
                 assert!((a - b).abs() <= tolerance, "{a} {b}");
             }
         }
         assert_eq!(fs::read_dir(dir.path().join("新")).unwrap().count(), 1, "nothing is left beside it");
     }
+}
+
+/// A table of one row group, as the writer is told to make it.
+fn table_of(paths: &[String], schema: &str, properties: WriterProperties) -> Vec<u8> {
+    let schema = Arc::new(parse_message_type(schema).unwrap());
+    let is_optional = schema.get_fields()[0].is_optional();
+    let mut bytes = Vec::new();
+    let mut writer = SerializedFileWriter::new(&mut bytes, schema, Arc::new(properties)).unwrap();
+    let mut group = writer.next_row_group().unwrap();
+    let mut column = group.next_column().unwrap().unwrap();
+    let values: Vec<ByteArray> = paths.iter().map(|path| path.as_str().into()).collect();
+    let levels = vec![1; values.len()];
+    column.typed::<ByteArrayType>().write_batch(&values, is_optional.then_some(&levels), None).unwrap();
+    column.close().unwrap();
+    group.close().unwrap();
+    writer.close().unwrap();
+    bytes
+}
+
+#[test]
+fn a_row_group_of_many_pages_is_read_page_by_page() {
+    let paths: Vec<String> = (0..20_000).map(|n| format!("/照片/{}/{n}.jpg", n / 64)).collect();
+    let vectors = array(Dtype::F16, &vec![vec![1.0, 0.0]; paths.len()]);
+    let builder = || WriterProperties::builder().set_data_page_size_limit(4 << 10).set_write_batch_size(64);
+    let (v1, v2) = (WriterVersion::PARQUET_1_0, WriterVersion::PARQUET_2_0);
+    let plain = || builder().set_dictionary_enabled(false);
+    for (name, properties) in [
+        ("dictionary", builder()),
+        ("dictionary that grew too large", builder().set_dictionary_page_size_limit(16 << 10)),
+        ("plain", plain()),
+        ("snappy", plain().set_compression(Compression::SNAPPY)),
+        ("gzip", plain().set_compression(Compression::GZIP(GzipLevel::default()))),
+        ("zstd", plain().set_compression(Compression::ZSTD(ZstdLevel::default()))),
+        ("statistics", plain().set_statistics_enabled(EnabledStatistics::Page)),
+        ("pages 2", builder().set_writer_version(v2).set_compression(Compression::SNAPPY)),
+        ("lengths", plain().set_writer_version(v1).set_encoding(Encoding::DELTA_LENGTH_BYTE_ARRAY)),
+        ("prefixes", plain().set_writer_version(v2).set_encoding(Encoding::DELTA_BYTE_ARRAY)),
+        ("prefixes in pages 1", plain().set_writer_version(v1).set_encoding(Encoding::DELTA_BYTE_ARRAY)),
+    ] {
+        for presence in ["required", "optional"] {
+            let schema = format!("message m {{ {presence} binary image_path (STRING); }}");
+            let table = table_of(&paths, &schema, properties.clone().build());
+            let rows = read(collection(&[(&vectors, &table)]).path());
+            let rows = rows.unwrap_or_else(|e| panic!("{name}, {presence}: {e}"));
+            assert!(
+                rows.iter().map(|row| row.path.to_str().unwrap()).eq(paths.iter().map(String::as_str)),
+                "{name}, {presence}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_page_that_unpacks_to_more_than_it_may_is_refused() {
+    // Many times the same path: kilobytes in the file, 300 MB in memory, whatever the file's end says of it.
+    let path = format!("/{}", "a".repeat(30_000));
+    let paths = vec![path; 10_000];
+    let properties = WriterProperties::builder()
+        .set_dictionary_enabled(false)
+        .set_statistics_enabled(EnabledStatistics::None)
+        .set_compression(Compression::ZSTD(ZstdLevel::default()))
+        .set_data_page_size_limit(1 << 30)
+        .build();
+    let table = table_of(&paths, "message m { required binary image_path (STRING); }", properties);
+    assert!(table.len() < 1 << 20, "{}", table.len());
+    let dir = collection(&[(&array(Dtype::F16, &vec![vec![1.0, 0.0]; 10_000]), &table)]);
+    let error = read(dir.path()).unwrap_err().to_string();
+    assert!(error.contains("is more than is read at once: smaller row groups"), "{error}");
+    assert!(error.contains("metadata_0.parquet"), "{error}");
+}
+
+#[test]
+fn sides_and_times_are_read_where_they_can_be_those_of_a_picture() {
+    let facts = |table: &str| {
+        let rows = read_pair("f16.npy", &format!("{table}.parquet")).unwrap();
+        rows.into_iter().map(|row| (row.size, row.taken_s)).collect::<Vec<_>>()
+    };
+    let size = Some((640, 480));
+    // As img2dataset and clip-retrieval write it: what the picture was before counts for nothing.
+    assert_eq!(facts("sizes"), [(size, None), (None, None), (Some((1, 2)), None)]);
+    let (day, before) = (Some(1_682_949_600), Some(-1));
+    for table in ["taken-ns", "taken-us", "taken-ms"] {
+        assert_eq!(facts(table), [(size, day), (size, None), (size, before)], "{table}");
+    }
+    // Columns of these names that hold something else.
+    for table in ["pandas", "other-columns"] {
+        assert_eq!(facts(table), [(None, None); 3], "{table}");
+    }
+}
+
+#[test]
+fn a_path_that_is_none_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("out");
+    let mut writer = CollectionWriter::create(&out, options(Dtype::F16, 4)).unwrap();
+    let embedding = Embedding::normalize(vec![1.0, 0.0, 0.0]).unwrap();
+    for length in [32_767, 32_768] {
+        assert!(push(&mut writer, Path::new(&format!("/{}", "a".repeat(length))), &embedding));
+    }
+    writer.finish().unwrap();
+    let error = read(&out).unwrap_err().to_string();
+    assert!(
+        error.contains("metadata_0000.parquet, row 1 (the first is 0): image_path is 32769 bytes long"),
+        "{error}"
+    );
 }
 
 #[test]

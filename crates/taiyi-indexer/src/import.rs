@@ -27,6 +27,18 @@ pub struct ImportedPicture {
     pub path: PathBuf,
     /// Its place in the model's space.
     pub embedding: Embedding,
+    /// Width and height of the upright picture, where they are known.
+    pub size: Option<(u32, u32)>,
+    /// Capture time in seconds since 1970, as the camera's clock showed it, where it is known.
+    pub taken_s: Option<i64>,
+}
+
+impl ImportedPicture {
+    /// All that is known of a file that was never read. No format: that is told by the file alone.
+    fn metadata(&self) -> PhotoMetadata {
+        let (width, height) = self.size.unwrap_or_default();
+        PhotoMetadata { width, height, taken_s: self.taken_s, ..PhotoMetadata::unknown() }
+    }
 }
 
 /// What an import did. Every row is counted once.
@@ -198,7 +210,9 @@ struct Import<'a> {
 impl Import<'_> {
     fn take_in(&mut self, batch: Vec<ImportedPicture>) -> Result<(), IndexError> {
         let mut entries = Vec::with_capacity(batch.len());
-        for ImportedPicture { path, embedding } in batch {
+        for picture in batch {
+            let metadata = picture.metadata();
+            let ImportedPicture { path, embedding, .. } = picture;
             let (root, path) = self.places.locate(&path)?;
             if !self.seen.insert(self.hasher.hash_one((root, path.as_bytes()))) {
                 self.report.repeated += 1;
@@ -217,7 +231,7 @@ impl Import<'_> {
                 }
                 Some(_) => self.report.updated += 1,
             }
-            let (stamp, metadata) = (FileStamp::IMPORTED, PhotoMetadata::unknown());
+            let stamp = FileStamp::IMPORTED;
             entries.push(Entry::Embedded { root, path, stamp, hash, metadata, embedding });
         }
         Ok(self.writer.commit(&entries)?)

@@ -23,6 +23,12 @@ pub struct Picture {
 }
 
 impl Picture {
+    /// Whether only its embedding was imported: its file was never read, and may never have been here.
+    #[must_use]
+    pub fn is_imported(&self) -> bool {
+        self.metadata.format.is_none()
+    }
+
     /// Decodes a row. `None` if none of its files fits the conditions of `filter` on paths; those on
     /// dates are not looked at.
     pub(crate) fn read(snapshot: &Snapshot, row: Row, filter: &Filter) -> Result<Option<Self>, StoreError> {

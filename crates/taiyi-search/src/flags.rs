@@ -359,7 +359,8 @@ pub(crate) struct RemoveFlags {
 /// The folder gets clip-retrieval's layout: img_emb/img_emb_N.npy, a NumPy array with a unit vector a row, and
 /// beside it metadata/metadata_N.parquet with image_path (absolute), width, height, taken (as the camera's clock
 /// showed it) and blake3 (of the file). A file of the index is a row, so copies are rows of their own. The folder
-/// comes to be whole or not at all. File names that are not UTF-8 are left out, since tables hold text, and told.
+/// comes to be whole or not at all, and grows beside its place as .DIR.part, which the next export of the same DIR
+/// clears if this one is killed. File names that are not UTF-8 are left out, since tables hold text, and told.
 /// Exit status: 0, or 2 if something went wrong or was left out.
 #[derive(Args, Debug)]
 pub(crate) struct ExportFlags {
@@ -393,8 +394,8 @@ pub(crate) enum NumberType {
 
 /// Take in a collection of embeddings, so that it can be searched without the pictures.
 ///
-/// Reads clip-retrieval's layout (see `export`), f16 or f32; of the tables, image_path alone. The embeddings must
-/// be of the model that --model names, or of the index's own: the files do not say which one made them. All rows
+/// Reads clip-retrieval's layout (see `export`), f16 or f32; of the tables, image_path, and width, height and taken
+/// where they are there, so that what `export` wrote comes back. The embeddings must be of the model that --model names, or of the index's own: the files do not say which one made them. All rows
 /// are checked before anything is written. The pictures need not be there; where they are, the next `index` of
 /// their folder reads them, and what it finds takes the place of what was imported. What `index` has read already
 /// stays. Ctrl-C stops after the batch at hand; the same command again goes on from there, and changes nothing
@@ -427,10 +428,12 @@ pub(crate) enum EvalFlags {
 /// R@k, the mean recall (of R@1, R@5 and R@10), the mean reciprocal rank (MRR) and the median rank. Text → image: each
 /// caption is a query, found within k when one of its right pictures is among the first k. Image → text, where every
 /// picture has a caption: a picture counts at the rank of the best of its captions. Equal scores count against the
-/// right answer. Files with the same content are one picture; rows of a TSV that repeat another count once. Layouts
-/// tsv and muge compare with all pictures below --images, those without a caption included; the others with the
-/// pictures that captions name. Pictures that a layout other than tsv names and that are not there are told, and
-/// take no part.
+/// right answer. Files with the same content are one picture; rows of a TSV that repeat another count once. Pictures
+/// that a layout other than tsv names and that are not there are told, and take no part.
+///
+/// What a caption is compared with: the pictures that --candidates lists; for muge else those of the list beside the
+/// captions, valid_imgs.tsv of valid_texts.jsonl, if there is one; for tsv and muge else all pictures below --images,
+/// those without a caption included; for the other layouts those that captions name. The answer says which.
 ///
 /// What was embedded is kept in taiyi-search/eval in the cache folder, one index for each model and folder of
 /// pictures, and the captions beside, so that a second run is quick; changed pictures are noticed as by `index`. With
@@ -450,6 +453,9 @@ pub(crate) struct RetrievalFlags {
     /// Form of the captions [default: told by the file's name, else by its first line]
     #[arg(long, value_name = "LAYOUT", value_enum)]
     pub(crate) layout: Option<CaptionLayout>,
+    /// Pictures to compare with, the name of one a line; what stands behind a tab is passed over
+    #[arg(long, value_name = "FILE")]
+    pub(crate) candidates: Option<PathBuf>,
     /// The k of R@k
     #[arg(short, value_name = "K,…", value_delimiter = ',', default_value = "1,5,10",
         value_parser = clap::value_parser!(u32).range(1..))]

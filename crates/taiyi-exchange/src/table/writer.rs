@@ -12,7 +12,7 @@ use parquet::file::properties::WriterProperties;
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::parser::parse_message_type;
 
-use super::PATH_COLUMN;
+use super::{HEIGHT_COLUMN, PATH_COLUMN, TAKEN_COLUMN, WIDTH_COLUMN};
 use crate::ExchangeError;
 
 /// Rows that are held in memory before they are written.
@@ -80,9 +80,9 @@ fn new_writer(out: BufWriter<File>) -> Result<SerializedFileWriter<BufWriter<Fil
     let schema = parse_message_type(&format!(
         "message pictures {{
             required binary {PATH_COLUMN} (STRING);
-            optional int32 width;
-            optional int32 height;
-            optional int64 taken (TIMESTAMP(MICROS,false));
+            optional int32 {WIDTH_COLUMN};
+            optional int32 {HEIGHT_COLUMN};
+            optional int64 {TAKEN_COLUMN} (TIMESTAMP(MICROS,false));
             optional binary blake3 (STRING);
         }}"
     ))?;

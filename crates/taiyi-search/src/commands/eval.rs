@@ -9,6 +9,7 @@ use crate::exit::Exit;
 use crate::flags::EvalFlags;
 use crate::settings::Settings;
 
+mod candidates;
 mod captions;
 mod class_report;
 mod classification;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::bail;
 use serde_json::json;
 use taiyi_core::ModelId;
-use taiyi_exchange::{Collection, PathRules};
+use taiyi_exchange::{Collection, PathRules, Row};
 use taiyi_indexer::{
     ImportReport, ImportRoots, ImportedPicture, Progress as _, ProgressEvent, absolute_even_if_gone,
 };
@@ -67,8 +67,8 @@ pub(crate) fn run(settings: &Settings, flags: &ImportFlags) -> anyhow::Result<Ex
     let reporter = Reporter::of_rows(settings, "importing");
     reporter.event(ProgressEvent::Planned { files: collection.len() });
     let pictures = collection.rows().map(|row| -> anyhow::Result<ImportedPicture> {
-        let row = row?;
-        Ok(ImportedPicture { path: row.path, embedding: row.embedding })
+        let Row { path, embedding, size, taken_s } = row?;
+        Ok(ImportedPicture { path, embedding, size, taken_s })
     });
     let report = taiyi_indexer::import(&writer, &roots, pictures, &reporter, &cancel)?;
     reporter.finish();

@@ -11,6 +11,7 @@ use taiyi_query::Picture;
 use crate::gallery::{Gallery, Look};
 use crate::text;
 use crate::theme::Theme;
+use crate::worker::preview::GONE;
 
 /// The screen, and how its parts look.
 pub(super) struct Canvas<'a> {
@@ -72,6 +73,9 @@ impl<'a> Canvas<'a> {
     }
 }
 
+/// Why there is no picture of an imported one whose file is not there.
+const NEVER_HERE: &str = "imported: the picture is not on this machine";
+
 /// The pictures, and the parts of the screen where none may be drawn.
 pub(super) struct Pictures<'a> {
     gallery: &'a mut Gallery,
@@ -97,6 +101,8 @@ impl<'a> Pictures<'a> {
             }
             Look::Waiting => canvas.centred_lines(area, &["…".to_owned()], canvas.theme.faint),
             Look::Failed(why) => {
+                // Nobody ever said that it is here.
+                let why = if why == GONE && picture.is_imported() { NEVER_HERE } else { why };
                 let why = text::wrap(&text::show_lines(why), usize::from(area.width));
                 canvas.centred_lines(area, &why, canvas.theme.failure);
             }

@@ -19,6 +19,7 @@ use crate::action::{Action, Command, Effect};
 use crate::layout::View;
 use crate::state::Entry;
 use crate::state::samples::{entries, entry};
+use crate::worker::preview::GONE;
 use crate::worker::{Answer, Trouble};
 
 fn around() -> Surroundings {
@@ -152,6 +153,23 @@ fn gallery() -> Gallery {
         (pictures[0].picture.path.clone(), Ok([200, 120, 40])),
         (pictures[2].picture.path.clone(), Err("the file is gone: index again".to_owned())),
     ])
+}
+
+#[test]
+fn an_imported_picture_is_not_gone() {
+    let mut list = pictures().to_vec();
+    let path = list[0].picture.path.clone();
+    let shown = |list: &[Entry], reason: &str| {
+        let state = found(120, 36, "", list.into());
+        let mut gallery = Gallery::fixed([(path.clone(), Err(reason.to_owned()))]);
+        picture_of(&terminal(&state, Size::new(120, 36), &mut gallery, &around()))
+    };
+    assert!(shown(&list, GONE).contains(GONE));
+    list[0].picture.metadata.format = None;
+    let never_here = shown(&list, GONE);
+    assert!(never_here.contains("imported: the picture is not on this machine"), "{never_here}");
+    // What else is wrong with it is said as of any other.
+    assert!(shown(&list, "no permission to read it").contains("no permission to read it"));
 }
 
 const SIZES: [(u16, u16); 4] = [(120, 36), (80, 24), (50, 20), (40, 10)];

@@ -33,6 +33,9 @@ const STUCK_AFTER: Duration = Duration::from_secs(20);
 /// No more workers than this take the place of those that are stuck.
 const MAX_SPARES: usize = 6;
 
+/// Why there is no picture of a file that is not there.
+pub(crate) const GONE: &str = "the file is gone";
+
 /// A picture wished for, in a place of so many cells.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Wish {
@@ -285,7 +288,7 @@ impl Studio {
 fn reason(error: &ImageError) -> String {
     match error {
         ImageError::Io { source, .. } => match source.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => "the file is gone".into(),
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => GONE.into(),
             io::ErrorKind::PermissionDenied => "no permission to read it".into(),
             _ => error.reason(),
         },

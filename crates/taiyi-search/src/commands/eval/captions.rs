@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::bail;
 use taiyi_store::RelativePath;
 
+use super::candidates::{Candidates, PictureList};
 use super::finder::{Ambiguous, Finder};
 use super::layout::{self, Caption, PictureName};
 use super::pictures::Pictures;
@@ -17,35 +18,40 @@ use crate::output::text::{count, escape_controls, show_path};
 /// Captions as a file has them.
 pub(super) struct Captions {
     path: PathBuf,
-    layout: CaptionLayout,
+    /// What they are compared with.
+    pub(super) candidates: Candidates,
     rows: Vec<Caption>,
 }
 
 impl Captions {
-    pub(super) fn read(path: &Path, layout: Option<CaptionLayout>, images: &Path) -> anyhow::Result<Self> {
+    /// `list`: the pictures to compare with, if somebody says so.
+    pub(super) fn read(
+        path: &Path,
+        layout: Option<CaptionLayout>,
+        images: &Path,
+        list: Option<&Path>,
+    ) -> anyhow::Result<Self> {
         let (layout, rows) = layout::read(path, layout, images)?;
-        Ok(Self { path: path.to_owned(), layout, rows })
+        let candidates = Candidates::find(list, path, layout)?;
+        Ok(Self { path: path.to_owned(), candidates, rows })
     }
 
     fn place(&self, line: usize) -> String {
         lines::place(&self.path, line)
     }
 
-    /// Whether only pictures that a caption names are candidates, as where the published numbers were measured:
-    /// the folder of COCO has many more.
-    fn takes_named_only(&self) -> bool {
-        match self.layout {
-            CaptionLayout::Tsv | CaptionLayout::Muge => false,
-            CaptionLayout::CocoCn | CaptionLayout::Flickr30kCna | CaptionLayout::Wukong => true,
-        }
-    }
-
     /// Finds the pictures among `files`, all that would be indexed below `images`.
-    pub(super) fn find(self, files: &HashSet<RelativePath>, images: &Path) -> anyhow::Result<FoundCaptions> {
+    pub(super) fn find(&self, files: &HashSet<RelativePath>, images: &Path) -> anyhow::Result<FoundCaptions> {
         let finder = Finder::new(files);
+        let (candidates, candidates_missing) = match &self.candidates {
+            Candidates::Folder => (files.clone(), 0),
+            Candidates::Captions => (HashSet::new(), 0),
+            Candidates::List(list) => find_listed(list, &finder, images)?,
+        };
         let mut found = FoundCaptions {
             path: self.path.clone(),
-            candidates: if self.takes_named_only() { HashSet::new() } else { files.clone() },
+            candidates,
+            candidates_missing,
             rows: Vec::new(),
             without_picture: 0,
             pictures_missing: 0,
@@ -75,13 +81,9 @@ impl Captions {
                                 format!("{}: {}", self.place(row.line), escape_controls(name))
                             });
                         }
-                        Err(Ambiguous(a, b)) => bail!(
-                            "{}: {} may be {} or {}: name it so that one is meant, or keep the other elsewhere",
-                            self.place(row.line),
-                            escape_controls(name),
-                            show_path(&images.join(a.to_path())),
-                            show_path(&images.join(b.to_path()))
-                        ),
+                        Err(ambiguous) => {
+                            bail!("{}: {}", self.place(row.line), told(&ambiguous, name, images))
+                        }
                     },
                 }
             }
@@ -89,8 +91,22 @@ impl Captions {
                 found.without_picture += 1;
                 continue;
             }
-            if self.takes_named_only() {
-                found.candidates.extend(pictures.iter().cloned());
+            match &self.candidates {
+                Candidates::Folder => {}
+                Candidates::Captions => found.candidates.extend(pictures.iter().cloned()),
+                Candidates::List(list) => {
+                    if let Some(unlisted) =
+                        pictures.iter().find(|picture| !found.candidates.contains(picture))
+                    {
+                        bail!(
+                            "{}: {} is not among the pictures to compare with, which {} lists: name the list that \
+                             belongs to these captions with --candidates",
+                            self.place(row.line),
+                            show_path(&unlisted.to_path()),
+                            show_path(list.path())
+                        );
+                    }
+                }
             }
             let Caption { text, line, number, .. } = row.clone();
             found.rows.push(FoundCaption { text, line, number, pictures: pictures.into_iter().collect() });
@@ -111,6 +127,46 @@ impl Captions {
     }
 }
 
+/// The files that a list names, and how many of its names have none.
+fn find_listed(
+    list: &PictureList,
+    finder: &Finder<'_>,
+    images: &Path,
+) -> anyhow::Result<(HashSet<RelativePath>, usize)> {
+    let (mut files, mut missing, mut first) = (HashSet::new(), 0, None);
+    for (line, name) in &list.names {
+        match finder.find(name) {
+            Ok(Some(file)) => {
+                files.insert(file.clone());
+            }
+            Ok(None) => {
+                missing += 1;
+                first.get_or_insert_with(|| format!("{}: {}", list.place(*line), escape_controls(name)));
+            }
+            Err(ambiguous) => bail!("{}: {}", list.place(*line), told(&ambiguous, name, images)),
+        }
+    }
+    if let Some(first) = first {
+        exit::warn(&format!(
+            "{} that {} lists {} not in {}, which makes the task easier; the first is {first}",
+            count(missing as u64, "picture", "pictures"),
+            show_path(list.path()),
+            if missing == 1 { "is" } else { "are" },
+            show_path(images)
+        ));
+    }
+    Ok((files, missing))
+}
+
+fn told(Ambiguous(a, b): &Ambiguous<'_>, name: &str, images: &Path) -> String {
+    format!(
+        "{} may be {} or {}: name it so that one is meant, or keep the other elsewhere",
+        escape_controls(name),
+        show_path(&images.join(a.to_path())),
+        show_path(&images.join(b.to_path()))
+    )
+}
+
 /// A caption whose pictures are there.
 pub(super) struct FoundCaption {
     pub(super) text: String,
@@ -125,6 +181,8 @@ pub(super) struct FoundCaptions {
     path: PathBuf,
     /// The files to compare with, those of the captions among them.
     pub(super) candidates: HashSet<RelativePath>,
+    /// Pictures of the list that are not there.
+    pub(super) candidates_missing: usize,
     rows: Vec<FoundCaption>,
     /// Captions none of whose pictures is there.
     pub(super) without_picture: usize,

@@ -37,19 +37,21 @@ pub(crate) fn run(settings: &Settings, flags: &RetrievalFlags) -> anyhow::Result
         bail!("--images {} is not a folder", show_path(&flags.images));
     }
     let export = flags.export.as_ref().map(|dir| Export::new(dir, flags.overwrite)).transpose()?;
-    let captions = Captions::read(&flags.captions, flags.layout, &flags.images)?;
+    let list = flags.candidates.as_deref();
+    let asked = Captions::read(&flags.captions, flags.layout, &flags.images, list)?;
     let model = models::open_asked_or_of_index(settings)?;
     let published = flags.published.map(|set| published::of_retrieval(set, &model.id.name)).transpose()?;
     let cancel = interrupt::cancel_flag();
     let mut found = None;
     let pictures = Pictures::embed(settings, &model, &flags.images, flags.fresh, &cancel, |files| {
-        let captions = captions.find(files, &flags.images)?;
+        let captions = asked.find(files, &flags.images)?;
         let candidates = captions.candidates.clone();
         found = Some(captions);
         Ok(candidates)
     })?;
     let (Some(pictures), Some(found)) = (pictures, found) else { return Ok(Exit::Interrupted) };
     let (without_picture, pictures_missing) = (found.without_picture, found.pictures_missing);
+    let candidates_missing = found.candidates_missing;
     let captions = found.known(&pictures, &flags.images);
     let right = RightAnswers::new(captions.right, pictures.embeddings.len());
     let Some(texts) = embed_captions(settings, &model, flags.fresh, &captions.rows, &cancel)? else {
@@ -87,6 +89,8 @@ pub(crate) fn run(settings: &Settings, flags: &RetrievalFlags) -> anyhow::Result
     let report = RetrievalReport {
         model: &model.id.name,
         pictures: pictures.embeddings.len(),
+        candidates: &asked.candidates,
+        candidates_missing,
         captions: texts.embeddings.len(),
         without_caption,
         failed: pictures.failures.len(),

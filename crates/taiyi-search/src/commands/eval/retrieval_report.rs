@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use taiyi_query::metrics::RankSummary;
 
+use super::candidates::Candidates;
 use super::published::{Published, beside, beside_as_json, by_k};
 use crate::output::table::{Align, align};
 use crate::output::text::{count, thousands};
@@ -10,7 +11,11 @@ use crate::output::text::{count, thousands};
 /// The result, and what took no part in it.
 pub(super) struct RetrievalReport<'a> {
     pub(super) model: &'a str,
+    /// Pictures that every caption is compared with.
     pub(super) pictures: usize,
+    pub(super) candidates: &'a Candidates,
+    /// Pictures of a list of candidates that are not there.
+    pub(super) candidates_missing: usize,
     pub(super) captions: usize,
     /// Pictures that no caption names.
     pub(super) without_caption: usize,
@@ -53,6 +58,8 @@ impl RetrievalReport<'_> {
         json!({
             "model": self.model,
             "pictures": self.pictures,
+            "candidates": self.candidates.name(),
+            "candidates_missing": self.candidates_missing,
             "captions": self.captions,
             "pictures_without_caption": self.without_caption,
             "failed": self.failed,
@@ -70,10 +77,11 @@ impl RetrievalReport<'_> {
 
     pub(super) fn to_lines(&self, ks: &[usize]) -> Vec<String> {
         let mut lines = vec![format!(
-            "model {}, {}, {}",
+            "model {}, {}, {}: {}",
             self.model,
-            count(self.pictures as u64, "picture", "pictures"),
-            count(self.captions as u64, "caption", "captions")
+            count(self.captions as u64, "caption", "captions"),
+            count(self.pictures as u64, "candidate", "candidates"),
+            self.candidates.describe()
         )];
         lines.extend(self.directions(ks));
         if let Some(mean) = self.mean_recall() {
@@ -122,6 +130,10 @@ impl RetrievalReport<'_> {
         if self.left_out > 0 {
             let captions = count(self.left_out as u64, "caption", "captions");
             lines.push(format!("{captions} took no part: the picture could not be read"));
+        }
+        if self.candidates_missing > 0 {
+            let missing = count(self.candidates_missing as u64, "candidate is", "candidates are");
+            lines.push(format!("{missing} not there, which makes the task easier"));
         }
         if self.pictures_missing > 0 {
             lines.push(format!(
