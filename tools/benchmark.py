@@ -1,13 +1,13 @@
 """Measures the program beside what a user would run instead, in one run, and prints Markdown tables.
 
     python tools/benchmark.py encoders   --model MODEL --peer bench_encoders.py --towers target/release/examples/bench_towers
-    python tools/benchmark.py cold-query --model MODEL --towers … --binary target/release/taiyi-search --index INDEX …
+    python tools/benchmark.py cold-query --model MODEL --towers … --binary target/release/taiyi-search --index INDEX … --int8-index INDEX …
     python tools/benchmark.py indexing   --model MODEL --towers … --binary … --photos PHOTOS
     python tools/benchmark.py recheck    --binary … --photos MANY --model demo
     python tools/benchmark.py nearest    --peer bench_ann.py --store target/release/examples/bench_store --vectors DIR [--hnsw-rs …]
 
 Programs take turns, round after round, so that a machine that slows down slows all of them; numbers are medians over
-the rounds. A peer is a Python script that prints one JSON line for each program it measures:
+the rounds (`nearest`, which takes many minutes, goes through them once). A peer is a Python script that prints one JSON line for each program it measures:
 encoders  {"peer", "threads", "text_ms": {tokens: ms}, "texts_per_s", "images_per_s": {batch: n}}, called with MODEL, --threads and --only PEER
 nearest   {"peer", "n", "build_s", "load_s", "disk_mb", "ef_recall_qps1": [[ef, recall, queries a second], …]}, called with
           DIR, --n and --threads, which leaves base.f32, query.f32 and gt.u32 in DIR
@@ -115,11 +115,10 @@ def cold_query(a):
     weights = Path(a.model) / "text" / "model.safetensors"
     read_once(weights)
     rows = []
-    for index in a.index:
-        for precision in ("f32", "int8") if a.int8 else ("f32",):
+    for precision, indexes in (("f32", a.index), ("int8", a.int8_index)):
+        for index in indexes:
             command = [a.binary, "query", PROMPT, "--model", a.model, "--index", index, "-k", "10"]
-            if precision != "f32":
-                command += ["--precision", precision]
+            command += ["--precision", precision]
             run(command)
             reads, queries, peaks = [], [], []
             for _ in range(a.rounds * 3):
@@ -179,7 +178,7 @@ def nearest(a):
     """Graphs and scans over the very same vectors."""
     lines = json_lines([a.python, a.peer, a.vectors, "--n", a.n, "--threads", a.threads])
     with tempfile.TemporaryDirectory(prefix="taiyi-", dir=a.vectors) as scratch:
-        lines += json_lines([a.store, Path(scratch) / "index", a.n, a.vectors])
+        lines += json_lines([a.store, Path(scratch) / "index", a.n, a.vectors, a.threads])
     if a.hnsw_rs:
         lines += json_lines([a.hnsw_rs, a.vectors, a.threads])
     rows = []
@@ -208,7 +207,7 @@ def main():
             command.add_argument("--peer", required=True, help="the script that measures the others")
         if work is cold_query:
             command.add_argument("--index", nargs="+", required=True, help="made with the same model")
-            command.add_argument("--int8", action="store_true", help="also with --precision int8")
+            command.add_argument("--int8-index", nargs="*", default=[], help="made with it in --precision int8")
         if work in (indexing, recheck):
             command.add_argument("--photos", required=True)
         if work is indexing:

@@ -1,7 +1,7 @@
 //! Measures an index of made-up vectors: committing, publishing, opening, scanning, walking, recall.
 //!
 //! ```text
-//! cargo run --release -p taiyi-store --example bench_store -- DIR ROWS [VECTORS]
+//! cargo run --release -p taiyi-store --example bench_store -- DIR ROWS [VECTORS [THREADS]]
 //! ```
 //! `DIR` is made, filled and left behind; one that is there is measured as it is. Vectors have 512 components: those in the folder `VECTORS` (`base.f32`,
 //! `query.f32`, and `gt.u32`, the ten nearest of every query; little-endian, row by row), or seeded ones around
@@ -56,7 +56,10 @@ fn main() {
         };
         (draw(rows, 1), draw(QUERIES, 2))
     };
-    let threads = std::thread::available_parallelism().unwrap();
+    let threads = match arguments.get(3) {
+        Some(threads) => threads.to_str().unwrap().parse().unwrap(),
+        None => std::thread::available_parallelism().unwrap(),
+    };
     let time = |what: &str, since: Instant| {
         let seconds = since.elapsed().as_secs_f64();
         eprintln!("{what}: {seconds:.4} s");

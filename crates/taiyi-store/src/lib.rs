@@ -26,6 +26,7 @@ mod encoding;
 mod error;
 mod fault;
 mod generation;
+mod graph_work;
 mod ledger;
 mod lock;
 mod machine;

@@ -64,7 +64,7 @@ pub(crate) struct GraphEntry {
     pub(crate) generation: u64,
     /// Covers rows 0 to here.
     pub(crate) rows: u64,
-    /// Rows that were live when it was built; the others are not in it.
+    /// Rows that have a node: those that were live when they came into it.
     pub(crate) live_rows: u64,
     pub(crate) metric: String,
     pub(crate) m: usize,

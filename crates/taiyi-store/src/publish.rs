@@ -22,6 +22,7 @@ use crate::generation::graph::GraphFile;
 use crate::generation::items;
 use crate::generation::items::{ItemRow, ItemSource, ItemTable, LiveItem};
 use crate::generation::vectors::{VectorTable, VectorWriter};
+use crate::graph_work::{GraphWork, Rows};
 use crate::ledger::{Batch, Ledger, State};
 use crate::lock::unix_now_s;
 use crate::manifest::{
@@ -61,17 +62,6 @@ impl Previous {
     fn lost_its_graph(&self) -> bool {
         self.graph.is_none() && self.manifest.graph.is_some()
     }
-}
-
-/// What a publication does about the graph.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum GraphWork {
-    /// It stays as it is, or away.
-    Keep,
-    /// The rows after it are added to it.
-    Extend,
-    /// It is built from the ground up.
-    Build,
 }
 
 /// Why an attempt at publishing ended.
@@ -325,24 +315,13 @@ impl Publisher<'_> {
     }
 
     fn graph_work(&self, graph: Option<&GraphEntry>, plan: &RowPlan<'_>) -> GraphWork {
-        let min_rows = self.graph.min_rows as u64;
-        let live = plan.collected.contents.len() as u64;
-        if live < min_rows.max(1) {
-            return GraphWork::Keep;
-        }
-        let Some(graph) = graph else { return GraphWork::Build };
-        let covered = plan.rows.iter().take(graph.rows as usize);
-        let removed = covered.filter(|row| row.is_none()).count() as u64;
-        let removed_since = removed.saturating_sub(graph.rows - graph.live_rows);
-        if graph.m != self.graph.m
-            || graph.ef_construction != self.graph.ef_construction
-            || removed_since * 5 > graph.live_rows
-        {
-            return GraphWork::Build;
-        }
-        // Every row after the graph is compared in every search, and adding any writes all of it anew.
-        let tail = (plan.rows.len() as u64).saturating_sub(graph.rows);
-        if tail > (min_rows / 4).max(graph.rows / 16) { GraphWork::Extend } else { GraphWork::Keep }
+        let removed_nodes = graph.map_or(0, |graph| {
+            let covered = plan.rows.iter().take(graph.rows as usize);
+            let removed = covered.filter(|row| row.is_none()).count() as u64;
+            removed.saturating_sub(graph.rows - graph.live_rows)
+        });
+        let (all, live) = (plan.rows.len() as u64, plan.collected.contents.len() as u64);
+        GraphWork::due(&self.graph, graph, &Rows { all, live, removed_nodes })
     }
 
     /// A number that no folder ever had, made durable before it is used.
@@ -421,20 +400,16 @@ impl Publisher<'_> {
         };
         let vectors = VectorTable::open_parts(self.dimension, parts.iter().map(|p| (path(p), p)))?;
         let is_live = |row: u32| plan.content(row).is_some();
-        let base = base.and_then(|file| Some((file.graph()?, file.rows())));
-        let source = GraphSource { vectors: &vectors, is_live: &is_live, base };
+        // A new checksum must not cover up what is wrong in the old graph.
+        let base = base.filter(|file| {
+            file.check(&vectors, &is_live)
+                .inspect_err(|e| tracing::warn!("building the graph anew: {}: {e}", file.path().display()))
+                .is_ok()
+        });
+        let source =
+            GraphSource { vectors: &vectors, is_live: &is_live, base: base.and_then(GraphFile::graph) };
         let mut tell = |done, total| progress(PublishProgress { step: PublishStep::Graph, done, total });
-        build::build(&source, &self.graph, self.threads, &mut tell, |graph| {
-            Ok(GraphEntry {
-                generation,
-                rows: graph.rows() as u64,
-                live_rows: graph.nodes() as u64,
-                metric: "cosine".to_owned(),
-                m: self.graph.m,
-                ef_construction: self.graph.ef_construction,
-                sum: graph.write(folder)?,
-            })
-        })
+        build::build(&source, &self.graph, self.threads, (folder, generation), &mut tell)
     }
 
     /// Drops contents that lie nowhere from the ledger.

@@ -292,7 +292,7 @@ impl Snapshot {
         if options.k == 0 {
             return Err(StoreError::InvalidArgument("no neighbours were asked for: k is 0".to_owned()));
         }
-        let graph = inner.graph.as_ref().and_then(|file| Some((file.graph()?, file.rows())));
+        let graph = inner.graph.as_ref().and_then(GraphFile::graph);
         let searched = Searched { vectors: &inner.vectors, graph };
         let (query, rows) = (query.as_slice(), inner.items.rows());
         let live = |row: u32| inner.items.is_live(row);

@@ -12,6 +12,7 @@ use taiyi_core::ModelId;
 use crate::encoding::ContentRecord;
 use crate::fault::{Faults, Step};
 use crate::generation::build;
+use crate::graph_work::{GraphWork, Rows};
 use crate::ledger::{Batch, Ledger, State, stored_root_path};
 use crate::lock::WriterLock;
 use crate::manifest::{MANIFEST_NAME, Manifest};
@@ -500,10 +501,13 @@ impl Writer {
 
     /// Whether a graph is due that an interrupted run did not stay to build.
     fn is_graph_missing(&self, manifest: &Manifest) -> bool {
-        let min_rows = self.graph.min_rows as u64;
-        let covered = manifest.graph.as_ref().map_or(0, |graph| graph.rows);
-        let tail = manifest.rows.saturating_sub(covered);
-        manifest.live_rows >= min_rows.max(1) && (covered == 0 || tail > min_rows.max(covered / 4))
+        let graph = manifest.graph.as_ref();
+        // How many of the removed rows lie after the graph is not known: at least the rest have a node.
+        let without_node = graph.map_or(0, |graph| manifest.rows.saturating_sub(graph.live_rows));
+        let removed = manifest.rows.saturating_sub(manifest.live_rows);
+        let removed_nodes = removed.saturating_sub(without_node);
+        let rows = Rows { all: manifest.rows, live: manifest.live_rows, removed_nodes };
+        GraphWork::due(&self.graph, graph, &rows) != GraphWork::Keep
     }
 
     /// Makes what was committed visible to readers. Commits of other threads wait until it is done.

@@ -2,12 +2,15 @@
 
 use std::cmp::Reverse;
 use std::num::NonZeroUsize;
+use std::path::Path;
 
 use crate::generation::codes::{CodeTable, mean};
 use crate::generation::freeze::FrozenGraph;
 use crate::generation::graph::{Graph, MAX_LEVELS};
 use crate::generation::growing::Growing;
+use crate::generation::links::Links;
 use crate::generation::vectors::VectorTable;
+use crate::manifest::GraphEntry;
 use crate::{GraphOptions, StoreError};
 
 /// Points that go in at once, as a share of those that are in, and at most. They do not see each other, so the
@@ -39,25 +42,25 @@ pub(crate) struct GraphSource<'a> {
     pub(crate) vectors: &'a VectorTable,
     /// Which rows can be found.
     pub(crate) is_live: &'a dyn Fn(u32) -> bool,
-    /// A graph over rows before these, to be made longer, and how many rows it covers.
-    pub(crate) base: Option<(Graph<'a>, usize)>,
+    /// A sound graph over the first rows, to be made longer.
+    pub(crate) base: Option<Graph<'a>>,
 }
 
-/// Builds a graph; `None` when there are no live rows.
+/// Builds a graph and writes it into the folder of a generation; `None` when there are no live rows.
 ///
 /// `progress` is told how many rows are in, from the calling thread.
-pub(crate) fn build<R>(
+pub(crate) fn build(
     source: &GraphSource<'_>,
     options: &GraphOptions,
     threads: NonZeroUsize,
+    (folder, generation): (&Path, u64),
     progress: &mut dyn FnMut(u64, u64),
-    finish: impl FnOnce(FrozenGraph<'_>) -> Result<R, StoreError>,
-) -> Result<Option<R>, StoreError> {
+) -> Result<Option<GraphEntry>, StoreError> {
     let vectors = source.vectors;
-    let base_rows = source.base.map_or(0, |(_, rows)| rows as u32);
+    let base_rows = source.base.map_or(0, |graph| graph.rows() as u32);
     // Nodes of the base in the order of their rows, and after them the rows that are new.
     let mut nodes: Vec<(u32, u32)> = Vec::new();
-    if let Some((graph, _)) = source.base {
+    if let Some(graph) = source.base {
         let row_of = |node| graph.node(node).map(|n| (n.row, node));
         nodes = (0..graph.len() as u32).filter_map(row_of).collect();
         nodes.sort_unstable();
@@ -68,7 +71,7 @@ pub(crate) fn build<R>(
         return Ok(None);
     }
     let mean = match source.base {
-        Some((graph, _)) => graph.mean().to_vec(),
+        Some(graph) => graph.mean().to_vec(),
         None => mean(vectors, rows.iter().copied()),
     };
     // A pool of its own: the global one belongs to the program, with as many threads as it likes.
@@ -80,7 +83,7 @@ pub(crate) fn build<R>(
     let codes = CodeTable::encode(vectors, &rows, mean);
 
     let mut heights: Vec<u8> = rows.iter().map(|&row| height(row, options.m)).collect();
-    if let Some((graph, _)) = source.base {
+    if let Some(graph) = source.base {
         for (&(_, node), height) in nodes.iter().zip(&mut heights) {
             *height = graph.height(node);
         }
@@ -88,33 +91,49 @@ pub(crate) fn build<R>(
     let mut order: Vec<u32> = (nodes.len() as u32..rows.len() as u32).collect();
     // From the highest level down, so that a point finds all of the levels above it; and in no other order,
     // since rows beside each other may be frames of one burst.
-    let key = |&point: &u32| {
-        let (row, height) = (rows.get(point as usize), heights.get(point as usize));
-        (Reverse(height.copied()), row.map(|&row| mixed(row)))
-    };
-    order.sort_unstable_by_key(key);
+    let height_of = |point: &u32| heights.get(*point as usize).copied().unwrap_or(0);
+    order.sort_unstable_by_key(|point| {
+        (Reverse(height_of(point)), rows.get(*point as usize).map(|&row| mixed(row)))
+    });
+    // Points of one level go in together.
+    let levels: Vec<(usize, Vec<u32>)> = order
+        .chunk_by(|a, b| height_of(a) == height_of(b))
+        .map(|l| (l.first().map_or(0, height_of).into(), l.to_vec()))
+        .collect();
     let mut growing = Growing::new(&codes, heights, options);
-    if let Some((graph, _)) = source.base {
+    if let Some(graph) = source.base {
         adopt(&mut growing, graph, &nodes);
     }
 
     let total = rows.len() as u64;
     let mut inside = nodes.len();
     let mut reported = inside;
-    let mut rest = order.as_slice();
-    while !rest.is_empty() {
-        let size = (inside / BATCH_SHARE).clamp(1, MOST_IN_A_BATCH).min(rest.len());
-        let (batch, after) = rest.split_at(size);
-        pool.install(|| growing.insert(batch));
-        rest = after;
-        inside += size;
-        if inside - reported >= REPORT_ROWS || rest.is_empty() {
-            reported = inside;
-            progress(inside as u64, total);
+    for (height, mut rest) in levels.iter().map(|(height, points)| (*height, points.as_slice())) {
+        while !rest.is_empty() {
+            // Those that look for neighbours on this level find that many.
+            let seen = if height == 0 { inside } else { growing.levels().get(height).map_or(0, Links::len) };
+            let size = (seen / BATCH_SHARE).clamp(1, MOST_IN_A_BATCH).min(rest.len());
+            let (batch, after) = rest.split_at(size);
+            pool.install(|| growing.insert(batch));
+            rest = after;
+            inside += size;
+            if inside - reported >= REPORT_ROWS || inside == rows.len() {
+                reported = inside;
+                progress(inside as u64, total);
+            }
         }
     }
     pool.install(|| growing.finish());
-    finish(FrozenGraph::new(growing, &rows, vectors.rows())).map(Some)
+    let sum = FrozenGraph::new(growing, &rows, vectors.rows()).write(folder)?;
+    Ok(Some(GraphEntry {
+        generation,
+        rows: vectors.rows() as u64,
+        live_rows: total,
+        metric: "cosine".to_owned(),
+        m: options.m,
+        ef_construction: options.ef_construction,
+        sum,
+    }))
 }
 
 /// Takes over the nodes of a graph, given by row and node number, in the order of their points.
@@ -155,8 +174,6 @@ fn height(row: u32, m: usize) -> u8 {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use proptest::prelude::*;
     use rand::{RngExt, SeedableRng};
     use rand_chacha::ChaCha8Rng;
@@ -165,7 +182,7 @@ mod tests {
     use crate::generation::codes::QueryCodes;
     use crate::generation::graph::GraphFile;
     use crate::generation::vectors::VectorWriter;
-    use crate::manifest::{GRAPH_NAME, GraphEntry, PartEntry, VECTORS_NAME, generation_dir};
+    use crate::manifest::{GRAPH_NAME, PartEntry, VECTORS_NAME, generation_dir};
     use crate::search::walk::walk;
 
     const DIMENSION: usize = 24;
@@ -180,29 +197,28 @@ mod tests {
         VectorTable::open_parts(DIMENSION, [(dir.join(VECTORS_NAME), &part)].into_iter()).unwrap()
     }
 
-    /// Builds or extends a graph over the live rows, as generation 1 of a folder.
+    /// Builds or extends a graph over the live rows, as a generation of a folder.
     fn graph(
         dir: &Path,
+        generation: u64,
         vectors: &VectorTable,
         is_live: &dyn Fn(u32) -> bool,
         base: Option<&GraphFile>,
         threads: usize,
     ) -> Option<GraphFile> {
         let options = GraphOptions { m: 8, ef_construction: 20, min_rows: 1 };
-        let folder = generation_dir(dir, 1);
+        let folder = generation_dir(dir, generation);
         std::fs::create_dir_all(&folder).unwrap();
-        let base = base.map(|file| (file.graph().unwrap(), file.rows()));
-        let source = GraphSource { vectors, is_live, base };
+        let source = GraphSource { vectors, is_live, base: base.and_then(GraphFile::graph) };
         let threads = NonZeroUsize::new(threads).unwrap();
-        let entry = build(&source, &options, threads, &mut |_, _| (), |graph| {
-            let (rows, live_rows) = (graph.rows() as u64, graph.nodes() as u64);
-            let (m, ef_construction) = (options.m, options.ef_construction);
-            let sum = graph.write(&folder)?;
-            Ok(GraphEntry { generation: 1, rows, live_rows, metric: String::new(), m, ef_construction, sum })
-        });
-        let file = GraphFile::open(dir, &entry.unwrap()?, DIMENSION).unwrap().unwrap();
+        let entry = build(&source, &options, threads, (&folder, generation), &mut |_, _| ()).unwrap()?;
+        let file = GraphFile::open(dir, &entry, DIMENSION).unwrap().unwrap();
         file.check(vectors, is_live).unwrap();
         Some(file)
+    }
+
+    fn bytes(dir: &Path, generation: u64) -> Vec<u8> {
+        std::fs::read(generation_dir(dir, generation).join(GRAPH_NAME)).unwrap()
     }
 
     fn drawn(rows: usize, spread: f32) -> Vec<Vec<f32>> {
@@ -212,42 +228,58 @@ mod tests {
     }
 
     #[test]
-    fn threads_change_no_byte() {
+    fn threads_change_no_byte_and_neither_does_adding_nothing() {
         let rows = drawn(1500, 2.0);
-        let bytes = |threads: usize| {
-            let dir = tempfile::tempdir().unwrap();
-            let vectors = table(dir.path(), &rows);
-            graph(dir.path(), &vectors, &|_| true, None, threads).unwrap();
-            std::fs::read(generation_dir(dir.path(), 1).join(GRAPH_NAME)).unwrap()
+        let dir = tempfile::tempdir().unwrap();
+        let vectors = table(dir.path(), &rows);
+        let file = graph(dir.path(), 1, &vectors, &|_| true, None, 1).unwrap();
+        graph(dir.path(), 2, &vectors, &|_| true, None, 2).unwrap();
+        graph(dir.path(), 3, &vectors, &|_| true, None, 5).unwrap();
+        graph(dir.path(), 4, &vectors, &|_| true, Some(&file), 2).unwrap();
+        let first = bytes(dir.path(), 1);
+        assert!((2..=4).all(|generation| bytes(dir.path(), generation) == first));
+    }
+
+    /// How many of some rows their own vector does not lead to.
+    fn missed(rows: &[Vec<f32>], asked: std::ops::Range<u32>, ef: usize) -> usize {
+        let dir = tempfile::tempdir().unwrap();
+        let vectors = table(dir.path(), rows);
+        let file = graph(dir.path(), 1, &vectors, &|_| true, None, 2).unwrap();
+        let graph = file.graph().unwrap();
+        let is_missed = |row: &u32| {
+            let query = QueryCodes::new(vectors.row(*row).unwrap(), graph.mean());
+            let found = walk(graph, &query, ef, &|_, _| true).unwrap();
+            !found.iter().any(|c| graph.node(c.node()).unwrap().row == *row)
         };
-        let alone = bytes(1);
-        assert!(alone == bytes(2) && alone == bytes(5));
+        asked.filter(is_missed).count()
     }
 
     #[test]
-    fn crowds_larger_than_what_building_looks_at_hide_nothing() {
-        // Crowds of 300 where building looks at 20, two equal rows in each, and rows alone between them.
-        let (alone, mut crowd) = (drawn(1200, 2.0), drawn(300, 0.0005));
-        crowd[7] = crowd[3].clone();
+    fn crowds_larger_than_what_building_looks_at_hide_little() {
+        // Rows alone, and beside two of them crowds of 300 where building looks at 20, and walks at 40. Some are equal.
+        let mut crowd = drawn(300, 0.0005);
+        let same = crowd[3].clone();
+        crowd[7..20].fill(same);
         let at = |row: &[f32], by: &[f32]| row.iter().zip(by).map(|(x, y)| x + y - 1.0).collect::<Vec<_>>();
-        let crowds = alone[..4].iter().flat_map(|centre| crowd.iter().map(|row| at(row, centre)));
-        let crowded: Vec<Vec<f32>> = alone.iter().cloned().chain(crowds).collect();
-        // How many of the rows alone their own vector does not lead to.
-        let missed = |rows: &[Vec<f32>]| {
-            let dir = tempfile::tempdir().unwrap();
-            let vectors = table(dir.path(), rows);
-            let file = graph(dir.path(), &vectors, &|_| true, None, 2).unwrap();
-            let graph = file.graph().unwrap();
-            let is_missed = |row: &u32| {
-                let query = QueryCodes::new(vectors.row(*row).unwrap(), graph.mean());
-                let found = walk(graph, &query, 40, &|_, _| true).unwrap();
-                !found.iter().any(|c| graph.node(c.node()).unwrap().row == *row)
-            };
-            (4..1200u32).filter(is_missed).count()
-        };
-        let (without, with) = (missed(&alone), missed(&crowded));
-        // With lists that a crowd may fill, it is 96.
-        assert!(without <= 12 && with <= 60, "{without} of the 1196 alone, and {with} beside crowds");
+        let mut rows = drawn(4000, 2.0);
+        let alone = missed(&rows, 4..4000, 40);
+        assert!(alone <= 40, "{alone} of 3996 rows alone");
+        for centre in [rows[3].clone(), rows[2].clone()] {
+            rows.extend(crowd.iter().map(|row| at(row, &centre)));
+            let beside = missed(&rows, 4..4000, 40);
+            assert!(beside <= alone + 120, "{beside} of 3996 rows beside crowds, {alone} alone");
+        }
+    }
+
+    #[test]
+    fn equal_rows_are_connected_in_no_time() {
+        let mut rows = drawn(500, 2.0);
+        let equal = rows[3].clone();
+        rows.extend(std::iter::repeat_n(equal, 8000));
+        let dir = tempfile::tempdir().unwrap();
+        let vectors = table(dir.path(), &rows);
+        let file = graph(dir.path(), 1, &vectors, &|_| true, None, 2).unwrap();
+        assert_eq!(file.graph().unwrap().len(), 8500, "and every one is reached, which was checked");
     }
 
     proptest! {
@@ -264,13 +296,13 @@ mod tests {
                 .collect();
             let dir = tempfile::tempdir().unwrap();
             let is_live = |row: u32| dead >> (row % 64) & 1 == 0;
-            let mut file = None;
+            let mut file: Option<GraphFile> = None;
             let steps = grow.into_iter().filter(|&n| n < rows.len()).chain([rows.len()]);
             let mut steps: Vec<usize> = steps.collect();
             steps.sort_unstable();
-            for step in steps {
+            for (generation, step) in (1..).zip(steps) {
                 let vectors = table(dir.path(), &rows[..step]);
-                let next = graph(dir.path(), &vectors, &is_live, file.as_ref(), 2);
+                let next = graph(dir.path(), generation, &vectors, &is_live, file.as_ref(), 2);
                 let expected: Vec<u32> = (0..step as u32).filter(|&row| is_live(row)).collect();
                 let Some(next) = next else {
                     prop_assert!(expected.is_empty());

@@ -10,7 +10,7 @@ use crate::generation::growing::Growing;
 use crate::manifest::GRAPH_NAME;
 
 /// A graph whose nodes have their numbers.
-pub(crate) struct FrozenGraph<'a> {
+pub(super) struct FrozenGraph<'a> {
     growing: Growing<'a>,
     rows: &'a [u32],
     table_rows: usize,
@@ -24,16 +24,6 @@ impl<'a> FrozenGraph<'a> {
     pub(super) fn new(growing: Growing<'a>, rows: &'a [u32], table_rows: usize) -> Self {
         let order = order(&growing, rows.len());
         Self { growing, rows, table_rows, order }
-    }
-
-    /// Rows of the table that it covers, removed ones among them.
-    pub(crate) fn rows(&self) -> usize {
-        self.table_rows
-    }
-
-    /// Rows that have a node.
-    pub(crate) fn nodes(&self) -> usize {
-        self.order.len()
     }
 
     fn layout(&self) -> Option<Layout> {
@@ -58,7 +48,8 @@ impl<'a> FrozenGraph<'a> {
         layout.fill_record()
     }
 
-    pub(crate) fn write(&self, folder: &Path) -> Result<FileSum, StoreError> {
+    /// Writes the file.
+    pub(super) fn write(&self, folder: &Path) -> Result<FileSum, StoreError> {
         let path = folder.join(GRAPH_NAME);
         let too_large = || StoreError::InvalidArgument(format!("{}: the graph is too large", path.display()));
         let layout = self.layout().ok_or_else(too_large)?;

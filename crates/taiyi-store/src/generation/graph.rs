@@ -150,6 +150,11 @@ impl<'a> Graph<'a> {
         Some(Self { layout, record_bytes, code_bytes, mean, records, bytes })
     }
 
+    /// Rows of the table that it covers, removed ones among them.
+    pub(crate) fn rows(&self) -> usize {
+        self.layout.rows
+    }
+
     /// What was taken off every vector before it was encoded.
     pub(crate) fn mean(&self) -> &'a [f32] {
         self.mean
@@ -174,8 +179,8 @@ impl<'a> Graph<'a> {
     /// `None` when there is no such node, or its record is damaged.
     #[inline]
     pub(crate) fn node(&self, node: u32) -> Option<Node<'a>> {
-        let at = node as usize * self.record_bytes;
-        let record = self.records.get(at..at + self.record_bytes)?;
+        let at = (node as usize).checked_mul(self.record_bytes)?;
+        let record = self.records.get(at..at.checked_add(self.record_bytes)?)?;
         let (codes, rest) = record.split_at_checked(self.code_bytes)?;
         let (head, slots) = rest.split_first_chunk::<HEAD_BYTES>()?;
         let (&[step, residual, row, links], _) = head.as_chunks::<4>() else { return None };
@@ -192,8 +197,8 @@ impl<'a> Graph<'a> {
     /// What [`node`](Self::node) reads of a node before its neighbours, for asking for it ahead.
     #[inline]
     pub(crate) fn scored_bytes(&self, node: u32) -> &'a [u8] {
-        let at = node as usize * self.record_bytes;
-        self.records.get(at..at + self.code_bytes + HEAD_BYTES).unwrap_or(&[])
+        let at = (node as usize).saturating_mul(self.record_bytes);
+        self.records.get(at..at.saturating_add(self.code_bytes + HEAD_BYTES)).unwrap_or(&[])
     }
 
     /// Neighbours of a node on a level above 0.
@@ -240,6 +245,11 @@ impl GraphFile {
             let (rows, has) = (entry.rows, (layout.rows, layout.dimension));
             return Err(
                 file.corrupt(format!("expected a graph of {rows} rows of {dimension}, it has {has:?}"))
+            );
+        }
+        if layout.nodes.first().map(|&nodes| nodes as u64) != Some(entry.live_rows) {
+            return Err(
+                file.corrupt(format!("expected {} nodes, it has {:?}", entry.live_rows, layout.nodes))
             );
         }
         if !layout.is_possible() {

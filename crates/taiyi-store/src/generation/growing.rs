@@ -26,6 +26,10 @@ const CROWDED_SHARE: usize = 2;
 const CROWDED_EF: usize = 16;
 /// Distances (they are squares) that differ by less than this factor are about the same.
 const CROWD_SCALE: f32 = 16.0;
+/// So many times nearer (in squares) is clearly nearer.
+const CLEARLY: f32 = 1.5;
+/// Lists cut down at once.
+const CUT_AT_ONCE: usize = 1 << 16;
 /// Candidates for the neighbour of a point that no link leads to.
 const CONNECT_EF: usize = 64;
 
@@ -164,33 +168,45 @@ impl<'a> Growing<'a> {
         let mut nearest = self.near(point, entry);
         let top = self.levels.len() - 1;
         let height = self.height(point).min(top);
+        // What the levels above show of the surroundings. In a crowd of near-duplicates the search finds nothing
+        // else, but of the crowd only few are on a high level.
+        let mut wider = Vec::new();
         for level in (height + 1..=top).rev() {
             nearest = self.descend(point, nearest, level);
+            wider.extend(self.links_of(level, nearest.point()).map(|to| self.near(point, to)));
         }
         let mut chosen = vec![Vec::new(); height + 1];
         let mut found = vec![nearest];
         for (level, chosen) in chosen.iter_mut().enumerate().rev() {
+            found.truncate(self.ef);
             let from = found;
             let mut ef = self.ef;
             loop {
                 found = self.search(point, &from, ef, level, &|_| true);
-                *chosen = self.select(found.clone(), self.m);
-                // A crowd of near-duplicates has taken all places, and one of it stands for all: look beyond it.
+                *chosen = self.select(found.iter().chain(&wider).copied().collect(), self.m);
+                // A crowd beside the point has taken all places, and one of it stands for all: look beyond it.
                 let is_crowded = chosen.len() < self.m / CROWDED_SHARE && found.len() >= ef;
                 if !is_crowded || ef >= self.ef * CROWDED_EF {
                     break;
                 }
                 ef *= 4;
             }
+            if let Some(nearest) = found.first() {
+                wider.extend(self.links_of(level, nearest.point()).map(|to| self.near(point, to)));
+            }
         }
         chosen
+    }
+
+    fn links_of(&self, level: usize, point: u32) -> impl Iterator<Item = u32> + '_ {
+        self.levels.get(level).map_or(&[][..], |links| links.of(point)).iter().copied()
     }
 
     /// Goes to ever nearer points of a level, until none of the neighbours is nearer.
     fn descend(&self, point: u32, mut nearest: Near, level: usize) -> Near {
         loop {
-            let links = self.levels.get(level).map_or(&[][..], |links| links.of(nearest.point()));
-            let best = links.iter().map(|&to| self.near(point, to)).fold(nearest, Near::min);
+            let best =
+                self.links_of(level, nearest.point()).map(|to| self.near(point, to)).fold(nearest, Near::min);
             if best == nearest {
                 return nearest;
             }
@@ -252,30 +268,36 @@ impl<'a> Growing<'a> {
     /// Picks neighbours that lie in different directions: one that is nearer to another neighbour than to
     /// the point can be reached through that one (the paper's algorithm 4).
     ///
-    /// Of points that are equal, one stands for all; and those that are about as far as each other get no more
-    /// than half of the places, as long as there are farther ones. Otherwise the points of a crowd would be
-    /// linked only among themselves, and what lies beside it only to the crowd.
+    /// A crowd of near-duplicates is one place as seen from afar. So of points that are equal, one stands for all;
+    /// those that are about as far as each other get no more than half of the places, as long as there are
+    /// farther ones; and what is very near to the point has to be clearly nearer to a far one to stand for it. Otherwise
+    /// the points of a crowd would be linked only among themselves, and what lies beside it only to the crowd.
     fn select(&self, mut candidates: Vec<Near>, most: usize) -> Vec<u32> {
         candidates.sort_unstable();
         candidates.dedup();
         let mut selected: Vec<Near> = Vec::with_capacity(most);
-        let is_reached = |selected: &[Near], candidate: Near| {
-            selected.iter().any(|by| {
+        let is_reached = |selected: &[Near], candidate: Near, much_nearer: usize| {
+            selected.iter().enumerate().any(|(i, by)| {
                 let between = self.codes.distance(candidate.point() as usize, by.point() as usize);
+                let between = if i < much_nearer { between * CLEARLY } else { between };
                 between < candidate.distance() || between == 0.0
             })
         };
+        // Ascending, as long as nothing of `later` is in.
+        let much_nearer = |selected: &[Near], candidate: Near| {
+            selected.partition_point(|by| by.distance() * CROWD_SCALE < candidate.distance())
+        };
         let mut later = Vec::new();
         for candidate in candidates {
-            let as_far = selected.partition_point(|by| by.distance() * CROWD_SCALE < candidate.distance());
-            if selected.len() - as_far >= most / 2 {
-                later.push(candidate);
-            } else if !is_reached(&selected, candidate) {
+            let near = much_nearer(&selected, candidate);
+            if selected.len() - near >= most / 2 {
+                later.push((candidate, near));
+            } else if !is_reached(&selected, candidate, near) {
                 selected.push(candidate);
             }
         }
-        for candidate in later {
-            if selected.len() < most && !is_reached(&selected, candidate) {
+        for (candidate, near) in later {
+            if selected.len() < most && !is_reached(&selected, candidate, near) {
                 selected.push(candidate);
             }
         }
@@ -287,18 +309,22 @@ impl<'a> Growing<'a> {
     /// level 0 that leads to it.
     pub(super) fn finish(&mut self) {
         for level in 0..self.levels.len() {
-            let Some(links) = self.levels.get(level) else { continue };
             let most = self.most(level);
-            let cut: Vec<(u32, Vec<u32>)> = (0..self.heights.len() as u32)
-                .into_par_iter()
-                .filter(|&point| links.of(point).len() > most)
-                .map(|point| {
-                    let candidates = links.of(point).iter().map(|&to| self.near(point, to)).collect();
-                    (point, self.select(candidates, most))
-                })
-                .collect();
-            for (point, links) in cut {
-                self.level(level).set(point, &links);
+            let points = 0..self.heights.len() as u32;
+            for start in points.clone().step_by(CUT_AT_ONCE) {
+                let Some(links) = self.levels.get(level) else { break };
+                let cut: Vec<(u32, Vec<u32>)> = (start
+                    ..points.end.min(start.saturating_add(CUT_AT_ONCE as u32)))
+                    .into_par_iter()
+                    .filter(|&point| links.of(point).len() > most)
+                    .map(|point| {
+                        let candidates = links.of(point).iter().map(|&to| self.near(point, to)).collect();
+                        (point, self.select(candidates, most))
+                    })
+                    .collect();
+                for (point, links) in cut {
+                    self.level(level).set(point, &links);
+                }
             }
         }
         self.connect();
@@ -309,6 +335,7 @@ impl<'a> Growing<'a> {
         let Some(entry) = self.entry else { return };
         let mut reached = vec![false; self.heights.len()];
         self.spread(&mut reached, entry);
+        let mut last = None;
         for lost in 0..self.heights.len() as u32 {
             if reached.get(lost as usize) != Some(&false) {
                 continue;
@@ -317,13 +344,18 @@ impl<'a> Growing<'a> {
             // Every such link brings along a point with room for more, so there is always one.
             let has_room =
                 |from: u32| reached.get(from as usize) == Some(&true) && links.of(from).len() < links.room();
-            let found = self.search(lost, &[self.near(lost, entry)], CONNECT_EF, 0, &has_room);
-            let any = || (0..self.heights.len() as u32).find(|&from| has_room(from));
-            let Some(from) = found.first().map(|near| near.point()).or_else(any) else { return };
+            // Of many equal points most are lost, and a search for one would look at all before it.
+            let equal = last.filter(|&last| has_room(last) && self.near(lost, last).distance() == 0.0);
+            let from = equal.or_else(|| {
+                let found = self.search(lost, &[self.near(lost, entry)], CONNECT_EF, 0, &has_room);
+                found.first().map(|near| near.point())
+            });
+            let Some(from) = from else { return };
             let mut longer = links.of(from).to_vec();
             longer.push(lost);
             self.level(0).set(from, &longer);
             self.spread(&mut reached, lost);
+            last = Some(lost);
         }
     }
 

@@ -28,8 +28,8 @@ const ROWS_A_CODE: usize = 4;
 #[derive(Clone, Copy)]
 pub(crate) struct Searched<'a> {
     pub(crate) vectors: &'a VectorTable,
-    /// The graph, and how many rows of the table it covers.
-    pub(crate) graph: Option<(Graph<'a>, usize)>,
+    /// The graph over its first rows, if there is one.
+    pub(crate) graph: Option<Graph<'a>>,
 }
 
 impl Searched<'_> {
@@ -44,10 +44,10 @@ impl Searched<'_> {
     ) -> Result<TopK, Broken> {
         let (vectors, rows, threads) = (self.vectors, self.vectors.rows(), options.threads);
         let scan_all = || scan(vectors, 0..rows, query, k, threads, accept);
-        let Some((graph, graph_rows)) = self.graph else { return Ok(scan_all()) };
+        let Some(graph) = self.graph else { return Ok(scan_all()) };
         let codes = QueryCodes::new(query, graph.mean());
         let with_tail = |mut found: TopK| {
-            found.merge(scan(vectors, graph_rows..rows, query, k, threads, accept));
+            found.merge(scan(vectors, graph.rows()..rows, query, k, threads, accept));
             found
         };
         let exact = || {
@@ -112,7 +112,7 @@ mod tests {
     use crate::generation::build::{GraphSource, build};
     use crate::generation::graph::GraphFile;
     use crate::generation::vectors::VectorWriter;
-    use crate::manifest::{GraphEntry, PartEntry, VECTORS_NAME, generation_dir};
+    use crate::manifest::{PartEntry, VECTORS_NAME, generation_dir};
 
     const DIMENSION: usize = 40;
     const KNOTS: usize = 13;
@@ -158,19 +158,10 @@ mod tests {
         let vectors = VectorTable::open_parts(DIMENSION, [(path, &part)].into_iter()).unwrap();
         let options = GraphOptions { min_rows: 1, ..GraphOptions::default() };
         let source = GraphSource { vectors: &vectors, is_live: &is_live, base: None };
-        std::fs::create_dir(generation_dir(dir.path(), 1)).unwrap();
-        let entry = build(&source, &options, threads(2), &mut |_, _| (), |graph| {
-            Ok(GraphEntry {
-                generation: 1,
-                rows: ROWS as u64,
-                live_rows: graph.nodes() as u64,
-                metric: "cosine".to_owned(),
-                m: options.m,
-                ef_construction: options.ef_construction,
-                sum: graph.write(&generation_dir(dir.path(), 1))?,
-            })
-        });
-        let graph = GraphFile::open(dir.path(), &entry.unwrap().unwrap(), DIMENSION).unwrap().unwrap();
+        let folder = generation_dir(dir.path(), 1);
+        std::fs::create_dir(&folder).unwrap();
+        let entry = build(&source, &options, threads(2), (&folder, 1), &mut |_, _| ()).unwrap().unwrap();
+        let graph = GraphFile::open(dir.path(), &entry, DIMENSION).unwrap().unwrap();
         graph.check(&vectors, &is_live).unwrap();
         let queries = (0..60).map(|i| draw(0.1, &knots[i % KNOTS])).collect();
         Fixture { _dir: dir, vectors, graph, queries }
@@ -184,7 +175,7 @@ mod tests {
     fn scans_by_codes_find_what_scans_find_and_walks_nearly_all_of_it() {
         let fixture = fixture();
         let graph = fixture.graph.graph().unwrap();
-        let searched = Searched { vectors: &fixture.vectors, graph: Some((graph, ROWS)) };
+        let searched = Searched { vectors: &fixture.vectors, graph: Some(graph) };
         let (mut hits, mut hits_of_one_walk, mut all) = (0, 0, 0);
         for query in &fixture.queries {
             let codes = QueryCodes::new(query, graph.mean());
