@@ -43,6 +43,8 @@ pub struct WalkOptions {
     pub exclude: Vec<String>,
     /// Absolute folders never entered, such as the index itself.
     pub skip: Vec<PathBuf>,
+    /// Walk on the calling thread alone.
+    pub one_thread: bool,
 }
 
 /// A place that could not be walked. Nothing below it is removed from the index.
@@ -102,7 +104,7 @@ impl Walker {
     /// paths, which is also the ledger's. `apart` are folders that are not entered: roots of their own.
     ///
     /// The folders are read on a thread of their own, and both threads ask the system about the files: its answers take
-    /// longer than all that is done with them. Without a thread to be had, all of it happens here.
+    /// longer than all that is done with them. Where one thread is all there is to be, all of it happens here.
     ///
     /// # Errors
     /// The first error of `take`, which ends the walk.
@@ -113,6 +115,9 @@ impl Walker {
         apart: &[PathBuf],
         mut take: impl FnMut(Result<Found, WalkProblem>) -> Result<(), E>,
     ) -> Result<(), E> {
+        if self.options.one_thread {
+            return self.files(root, start, apart).map(found).try_for_each(&mut take);
+        }
         let (to_here, groups) = bounded::<Group>(GROUPS);
         std::thread::scope(|scope| {
             let walk = move || {
@@ -255,13 +260,18 @@ mod tests {
     use std::fs;
 
     fn names(options: &WalkOptions, root: &Path) -> Vec<String> {
-        let mut names = Vec::new();
-        let take = |found: Result<Found, WalkProblem>| -> Result<(), std::convert::Infallible> {
-            let path = found.unwrap().path;
-            names.push(path.strip_prefix(root).unwrap().to_str().unwrap().replace('\\', "/"));
-            Ok(())
-        };
-        Walker::new(options).unwrap().walk(root, root, &[], take).unwrap();
+        let [names, alone] = [false, true].map(|one_thread| {
+            let mut names = Vec::new();
+            let take = |found: Result<Found, WalkProblem>| -> Result<(), std::convert::Infallible> {
+                let path = found.unwrap().path;
+                names.push(path.strip_prefix(root).unwrap().to_str().unwrap().replace('\\', "/"));
+                Ok(())
+            };
+            let options = WalkOptions { one_thread, ..options.clone() };
+            Walker::new(&options).unwrap().walk(root, root, &[], take).unwrap();
+            names
+        });
+        assert_eq!(alone, names, "on one thread and on two");
         names
     }
 

@@ -74,6 +74,7 @@ fn walk_options(settings: &Settings, index_dir: &Path) -> WalkOptions {
         hidden: settings.hidden,
         exclude: settings.exclude.clone(),
         skip: vec![absolute_even_if_gone(index_dir)],
+        one_thread: settings.threads.get() == 1,
     }
 }
 

@@ -45,7 +45,7 @@ pub struct Options {
     pub results: usize,
     /// Bounds for decoding.
     pub limits: Limits,
-    /// Threads of one search.
+    /// Threads of one search, and at most as many for previews.
     pub threads: NonZeroUsize,
     /// In which zone days begin.
     pub zone: TimeZone,
@@ -116,7 +116,7 @@ pub fn run(options: Options, towers: Arc<dyn Towers>, stop: &AtomicBool) -> Resu
     let gallery_options = GalleryOptions {
         thumbnails_dir: options.thumbnails_dir.clone(),
         limits: options.limits,
-        threads: PREVIEW_THREADS,
+        threads: PREVIEW_THREADS.min(options.threads.get()),
     };
     let gallery = match graphics {
         Some(graphics) => Gallery::new(graphics, gallery_options, Box::new(notify)),

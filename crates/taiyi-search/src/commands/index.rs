@@ -83,6 +83,7 @@ fn walk_options(settings: &Settings, flags: &IndexFlags) -> WalkOptions {
         hidden: flags.hidden || settings.hidden,
         exclude: settings.exclude.iter().chain(&flags.exclude).cloned().collect(),
         skip: vec![absolute_even_if_gone(&settings.index_dir)],
+        one_thread: settings.threads.get() == 1,
     }
 }
 
