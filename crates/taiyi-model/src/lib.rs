@@ -17,6 +17,7 @@ mod identity;
 mod image;
 pub mod library;
 mod machine;
+mod pickle;
 mod preprocess;
 mod quantised;
 mod resample;
