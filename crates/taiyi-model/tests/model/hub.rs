@@ -444,6 +444,15 @@ fn no_network_is_said_with_a_way_out() {
     assert!(s.fetch_by(&wrong).unwrap_err().to_string().contains("https://huggingface.co"));
 }
 
+/// Nothing but weights is ever read whole unless it is small, so nothing else is fetched either.
+#[test]
+fn a_small_file_that_is_large_is_not_fetched() {
+    let s = Scene::new();
+    s.hub.add(model().text_repository, "config.json", vec![b' '; (16 << 20) + 1]);
+    s.fails(&["config.json", "announces 16777217 bytes", "another mirror"]);
+    assert!(s.hub.take_asked().iter().all(|asked| asked.method == "HEAD" || asked.path.contains("/api/")));
+}
+
 #[test]
 fn odd_answers_are_no_model() {
     let odd = |change: fn(&mut crate::stand_in::Faults), parts: &[&str]| {
