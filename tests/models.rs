@@ -234,6 +234,40 @@ fn two_at_once_fetch_it_once() {
 }
 
 #[test]
+fn a_folder_to_carry_away_is_one_models() {
+    let (s, hub) = (Sandbox::new(), hub());
+    hub.set(|faults| faults.pause = Duration::from_millis(100));
+    let large = |path: &PathBuf| {
+        path.to_string_lossy().ends_with("taiyi-part")
+            && fs::metadata(path).is_ok_and(|file| file.len() > 200_000)
+    };
+    let fetching = Running::start(command(&s, &hub, &["model", "fetch", "taiyi-102m", "--to", "stick"]));
+    while !files_below(s.base()).iter().any(large) {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    // Both while it goes on and when it has been broken off.
+    let other = ["model", "fetch", "cn-clip-b16", "--to", "stick"];
+    run(&s, &hub, &["model", "fetch", "taiyi-102m", "--to", "stick"]).refused(&[
+        "another process fetches into",
+        "stick",
+        "wait",
+    ]);
+    run(&s, &hub, &other)
+        .refused(&["stick holds an unfinished taiyi-102m: fetch that, or name a new folder"]);
+    drop(fetching);
+    let before = files_below(&s.at("stick"));
+    run(&s, &hub, &other)
+        .refused(&["stick holds an unfinished taiyi-102m: fetch that, or name a new folder"]);
+    assert_eq!(files_below(&s.at("stick")), before);
+    hub.set(|faults| faults.pause = Duration::ZERO);
+    let fetched = run(&s, &hub, &["model", "fetch", "taiyi-102m", "--to", "stick"]);
+    assert!(fetched.succeeded().stderr.contains("going on at"), "{}", fetched.stderr);
+    run(&s, &hub, &["model", "verify", "./stick"]).succeeded();
+    let hidden = |path: &&PathBuf| path.to_string_lossy().contains("taiyi-fetch");
+    assert_eq!(files_below(&s.at("stick")).iter().find(hidden), None);
+}
+
+#[test]
 fn carried_to_a_machine_without_network() {
     let (s, hub) = (Sandbox::new(), hub());
     let told = run(&s, &hub, &["model", "fetch", "cn-clip-b16", "--to", "stick"]);

@@ -96,6 +96,12 @@ pub enum HubError {
         /// How much more room is needed, where that is known.
         needed_bytes: Option<u64>,
     },
+    /// Another process is at the same.
+    #[error("another process fetches into {what} at this moment: wait until it is through, or stop it")]
+    Busy {
+        /// The folder.
+        what: String,
+    },
     /// A file or folder on this machine cannot be read or written.
     #[error("{}: {source}", path.display())]
     Io {

@@ -8,13 +8,11 @@ use super::cache::{RepositoryCache, make_dir};
 use super::download::{Tally, download, present_bytes};
 use super::http::Client;
 use super::remote::{Remote, look_up};
+use super::target::TargetFolder;
 use super::wanted::Part;
 use super::{FetchEvent, FetchProgress, FileHash, HubError, HubOptions, check_space};
 use crate::library::{Record, copy_file};
 use crate::{KnownModel, ModelFolder, ModelPlace};
-
-/// Below the target of [`fetch_to`] until all is there.
-const WORK_FOLDER: &str = ".taiyi-fetch";
 
 /// Makes sure that `model` is in the cache, and says where. What is there is used as it is, without asking the hub.
 ///
@@ -52,7 +50,8 @@ pub fn fetch(
 /// Makes `dir` a model folder with all files of `model`, taken from the cache as far as they are there.
 ///
 /// # Errors
-/// As [`fetch`]; also when `dir` holds something else.
+/// As [`fetch`]; also when `dir` holds something else or the beginning of another model, and while another process
+/// fetches into it.
 pub fn fetch_to(
     model: &KnownModel,
     dir: &Path,
@@ -60,14 +59,7 @@ pub fn fetch_to(
     progress: &dyn FetchProgress,
     cancel: &AtomicBool,
 ) -> Result<(), HubError> {
-    let work = dir.join(WORK_FOLDER);
-    let is_empty = fs::read_dir(dir).map_or(true, |mut entries| entries.next().is_none());
-    if !is_empty && !work.is_dir() {
-        return Err(HubError::Options(format!(
-            "{} is there already and not empty: name a new folder",
-            dir.display()
-        )));
-    }
+    TargetFolder::check(dir, model.name)?;
     let client = Client::new(options, progress, cancel)?;
     let parts = model.parts();
     // A cache that cannot be written, and so has no locks, is read as it is.
@@ -80,16 +72,18 @@ pub fn fetch_to(
     };
     let missing: Vec<_> = parts.iter().copied().filter(|part| in_cache(part).is_none()).collect();
     let remotes = look_up_parts(&client, options, &missing)?;
-    make_dir(&work)?;
-    take_back(dir, &work, &remotes, &missing);
-    bring(&client, &work, &remotes)?;
+    // Not before it is known what goes there.
+    let target_folder = TargetFolder::begin(dir, model.name)?;
+    let work = target_folder.work();
+    take_back(dir, work, &remotes, &missing);
+    bring(&client, work, &remotes)?;
 
     let mut record = Record::new(model.name);
     for (name, part) in &parts {
         let below = folder_of(*part);
         make_dir(&dir.join(below))?;
         if let Some(remote) = remotes.iter().find(|remote| remote.repository == *name) {
-            let cache = RepositoryCache::new(&work, name);
+            let cache = RepositoryCache::new(work, name);
             for file in &remote.files {
                 let (blob, target) = (cache.blob(&file.hash), dir.join(below).join(file.name));
                 fs::rename(&blob, &target).map_err(|error| HubError::io(&target, error))?;
@@ -116,7 +110,7 @@ pub fn fetch_to(
     }
     ModelFolder::open(dir)?;
     record.write(dir)?;
-    fs::remove_dir_all(&work).map_err(|error| HubError::io(&work, error))
+    target_folder.finish()
 }
 
 /// Says so when what was copied out of the cache is not what was once fetched.
