@@ -447,6 +447,11 @@ fn names_that_are_none() {
     run(&s, &hub, &["model", "fetch", "demo"]).refused(&["part of the program"]);
     run(&s, &hub, &["model", "show", "taiyi-9000"]).refused(&["taiyi-9000", "model list"]);
     run(&s, &hub, &["model", "fetch", "taiyi-102m", "--mirror", "file:///etc"]).refused(&["--mirror"]);
+    for mirror in ["https://li:s3cret@mirror.cn", "li:s3c/ret@mirror.cn"] {
+        let refused = run(&s, &hub, &["model", "fetch", "taiyi-102m", "--mirror", mirror]);
+        refused.refused(&["mirror.cn", "no user or password is taken", "HF_TOKEN"]);
+        assert!(!refused.stderr.contains("s3c"), "{}", refused.stderr);
+    }
     assert_eq!(hub.take_asked(), []);
 }
 
@@ -519,6 +524,15 @@ fn somebody_at_a_terminal_is_asked() {
     let screen = terminal.left_with(2);
     assert!(screen.contains("taiyi-search model fetch taiyi-102m"), "{screen}");
     assert_eq!(hub.take_asked(), [], "nothing was fetched");
+    drop(terminal);
+
+    // Somebody may have put a password there, which has no place on a screen.
+    let terminal = Start::line(&line).env("HF_ENDPOINT", "https://li:s3cret@mirror.cn").run(&s);
+    terminal.wait_for_text(&[question, "from mirror.cn?", "[Y/n]"]);
+    terminal.send_text("n");
+    terminal.send_keys(&["Enter"]);
+    let screen = terminal.left_with(2);
+    assert!(!screen.contains("s3cret"), "{screen}");
     drop(terminal);
 
     // Ctrl-C in the middle is Ctrl-C as elsewhere.

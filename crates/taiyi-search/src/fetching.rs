@@ -156,7 +156,7 @@ pub(crate) fn offer(settings: &Settings, name: &str) -> anyhow::Result<bool> {
     let question = format!(
         "model {name} is not here. Fetch it now, about {}, from {}?",
         bytes(model.download_bytes),
-        escape_controls(&settings.hub.endpoint)
+        escape_controls(settings.hub.shown_endpoint())
     );
     if !confirm(&question, true)? {
         return Ok(false);

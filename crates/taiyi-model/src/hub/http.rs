@@ -242,7 +242,7 @@ impl<'a> Client<'a> {
         if let Some(token) = self.options.login.token_for(url, &self.endpoint) {
             request = request.header("Authorization", format!("Bearer {token}"));
         }
-        tracing::debug!(method, url = text, from, "asking");
+        tracing::debug!(method, url = url.text_without_query(), from, "asking");
         request.call().map_err(|error| self.trouble_of(&error, url))
     }
 
