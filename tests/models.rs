@@ -414,6 +414,36 @@ fn a_repository_of_two_models_stays_while_one_needs_it() {
 }
 
 #[test]
+fn an_indexs_model_is_found_where_it_has_moved_to() {
+    let s = Sandbox::new();
+    s.paint("1.png", 1);
+    let run = |args: &[&str]| {
+        let mut command = s.command();
+        command.env_remove("TAIYI_MODEL").args(args);
+        finish(command, b"")
+    };
+    // Where its name alone does not lead from here.
+    copy_dir(&tiny_model(), &s.at("kept/m"));
+    run(&["index", "photos", "--model", "kept/m"]).succeeded();
+    run(&["query", "猫"]).succeeded();
+    // Its old folder is there still, with nothing in it or with another model.
+    copy_dir(&s.at("kept/m"), &s.at("kept/moved"));
+    fs::remove_dir_all(s.at("kept/m")).unwrap();
+    fs::create_dir(s.at("kept/m")).unwrap();
+    run(&["query", "猫"]).refused(&["the index was built with m (", "--model DIR", "text"]);
+    run(&["model", "import", "kept/moved", "--as", "m"]).succeeded();
+    run(&["query", "猫"]).succeeded();
+    run(&["model", "remove", "m", "--yes"]).succeeded();
+    run(&["index", "photos", "--model", "kept/moved"]).succeeded();
+    fs::remove_dir_all(s.at("kept/moved")).unwrap();
+    copy_dir(&tiny_model().parent().unwrap().join("tiny-cn-clip"), &s.at("kept/moved"));
+    run(&["query", "猫"]).refused(&["the index was built with m (", "--model DIR", "moved holds m ("]);
+    run(&["model", "import", tiny_model().to_str().unwrap(), "--as", "m"]).succeeded();
+    run(&["query", "猫"]).succeeded();
+    run(&["query", "猫"]).succeeded();
+}
+
+#[test]
 fn a_corrupted_blob_is_found() {
     let (s, hub) = (Sandbox::new(), hub());
     run(&s, &hub, &["model", "fetch", "cn-clip-b16"]).succeeded();

@@ -66,12 +66,23 @@ pub(crate) fn open_for_index(settings: &Settings, of_index: &ModelId) -> anyhow:
             return Ok(built_in);
         }
     }
-    let (name, place) = match (asked, remembered(settings, of_index)) {
-        (Some(asked), _) => resolve(settings, asked)?,
-        (None, Some(dir)) => (of_index.name.clone(), ModelPlace::Folder(dir)),
-        (None, None) => resolve(settings, &of_index.name).with_context(|| {
-            format!("the index was built with {of_index}: say where it lies now with --model DIR")
-        })?,
+    let (name, place) = match asked {
+        Some(asked) => resolve(settings, asked)?,
+        None => match open_remembered(settings, of_index) {
+            Some(Ok(model)) => return Ok(model),
+            // It may have moved since, to where its name says.
+            found => resolve(settings, &of_index.name)
+                .map_err(|error| match found {
+                    // Of a published model, what to type helps more than what has become of its folder.
+                    Some(Err(gone)) if !matches!(error.downcast_ref(), Some(ModelError::NotHere { .. })) => {
+                        gone
+                    }
+                    _ => error,
+                })
+                .with_context(|| {
+                    format!("the index was built with {of_index}: say where it lies now with --model DIR")
+                })?,
+        },
     };
     let mut model = open_place(settings, &name, &place, precision)?;
     if !model.id.is_same_model(of_index) {
@@ -86,6 +97,17 @@ pub(crate) fn open_for_index(settings: &Settings, of_index: &ModelId) -> anyhow:
     model.id.name.clone_from(&of_index.name);
     remember(settings, &model);
     Ok(model)
+}
+
+/// The index's model in the folder where it was the last time, if that is known.
+fn open_remembered(settings: &Settings, of_index: &ModelId) -> Option<anyhow::Result<Model>> {
+    let place = ModelPlace::Folder(remembered(settings, of_index)?);
+    Some(open_place(settings, &of_index.name, &place, of_index.precision()).and_then(|model| {
+        if !model.id.is_same_model(of_index) {
+            bail!("{place} holds {} now", model.id);
+        }
+        Ok(model)
+    }))
 }
 
 /// Finds a model; one that is known and not here is offered to be fetched.
