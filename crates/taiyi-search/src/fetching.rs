@@ -118,7 +118,7 @@ impl FetchProgress for FetchReporter {
             FetchEvent::Bytes { done } => self.show_done(done),
             FetchEvent::Waiting { name } => self.say(&format!("{name}: another process fetches it, waiting")),
             FetchEvent::Retrying { problem, wait } => {
-                let problem = problem.split("; try a mirror").next().unwrap_or_default();
+                let problem = problem.split("; ").next().unwrap_or_default();
                 self.say(&format!("{}; trying again in {}", escape_controls(problem), duration(wait)));
             }
             _ => {}

@@ -34,6 +34,21 @@ pub enum HubError {
         /// What went wrong.
         problem: String,
     },
+    /// No connection to the hub, where a proxy is asked for one.
+    #[error(
+        "cannot reach {endpoint} through the proxy {proxy} of {variables}: {problem}; see whether that proxy works, name \
+         another one, or put the host into NO_PROXY to reach it without"
+    )]
+    ThroughProxy {
+        /// The hub or another host that it sends us to.
+        endpoint: String,
+        /// The proxy's host and port.
+        proxy: String,
+        /// The environment variables that name it.
+        variables: &'static str,
+        /// What went wrong.
+        problem: String,
+    },
     /// A host's certificate is not believed.
     #[error("the certificate of {endpoint} is not trusted ({problem}): {advice}")]
     Untrusted {

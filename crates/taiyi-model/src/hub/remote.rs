@@ -126,7 +126,7 @@ fn listing(client: &Client<'_>, repository: &str) -> Result<Option<Listing>, Hub
         let mut body = answer.into_body().into_reader().take(MAX_LISTING_BYTES);
         match body.read_to_end(&mut bytes) {
             Ok(_) => Ok(bytes),
-            Err(error) => Err(Trouble::passing(Client::unreachable(&url, error.to_string()))),
+            Err(error) => Err(Trouble::passing(client.unreachable(&url, error.to_string()))),
         }
     });
     let bytes = match answered {

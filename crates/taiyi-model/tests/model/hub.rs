@@ -508,6 +508,22 @@ fn proxies_are_used_and_excepted() {
 }
 
 #[test]
+fn a_dead_proxy_is_not_taken_for_a_dead_hub() {
+    let s = Scene::new();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    for scheme in ["http", "socks5"] {
+        let dead =
+            Proxies { http: Some(format!("{scheme}://li:s3cret@127.0.0.1:{port}")), ..Proxies::default() };
+        let error = s.fetch_by(&HubOptions { proxies: dead, ..s.options() }).unwrap_err().to_string();
+        let proxy = format!("through the proxy 127.0.0.1:{port} of HTTP_PROXY or ALL_PROXY: ");
+        assert!(error.contains(&proxy) && error.contains("NO_PROXY"), "{error}");
+        assert!(!error.contains("s3cret") && !error.contains("mirror"), "{error}");
+        assert!(s.told.events.borrow().iter().all(|event| !event.contains("s3cret")));
+    }
+    assert_eq!(s.hub.take_asked(), []);
+}
+
+#[test]
 fn a_silent_server_is_not_waited_for() {
     let s = Scene::new();
     s.hub.set(|faults| faults.pause = Duration::from_secs(3600));
