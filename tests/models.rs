@@ -414,6 +414,22 @@ fn a_repository_of_two_models_stays_while_one_needs_it() {
 }
 
 #[test]
+fn both_formats_of_weights_are_removed() {
+    let (s, hub) = (Sandbox::new(), hub());
+    run(&s, &hub, &["model", "fetch", "cn-clip-b16"]).succeeded();
+    let snapshot = cache(&s)
+        .join(format!("models--{}", CHINESE_CLIP.replace('/', "--")))
+        .join("snapshots")
+        .join(hub.commit(CHINESE_CLIP));
+    // As an older huggingface_hub leaves them beside the newer format.
+    for name in ["pytorch_model.bin", "tokenizer.json"] {
+        fs::write(snapshot.join(name), vec![1; 1000]).unwrap();
+    }
+    run(&s, &hub, &["model", "remove", "cn-clip-b16", "--yes"]).succeeded();
+    assert!(!snapshot.exists(), "{:?}", files_below(&snapshot));
+}
+
+#[test]
 fn an_indexs_model_is_found_where_it_has_moved_to() {
     let s = Sandbox::new();
     s.paint("1.png", 1);

@@ -102,6 +102,12 @@ impl RepositoryCache {
         part.wanted().iter().filter_map(|wanted| self.file(file_of(snapshot, *wanted)?)).collect()
     }
 
+    /// The same, under every name that each may have: of weights in two formats, both.
+    pub(crate) fn files_by_any_name(&self, snapshot: &Path, part: Part) -> Vec<CachedFile> {
+        let names = part.wanted().iter().flat_map(|wanted| wanted.names);
+        names.filter_map(|name| self.file(snapshot.join(name))).collect()
+    }
+
     pub(crate) fn file(&self, path: PathBuf) -> Option<CachedFile> {
         let bytes = fs::metadata(&path).ok()?.len();
         let blob = path.canonicalize().ok().filter(|target| {

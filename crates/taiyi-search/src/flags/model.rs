@@ -92,8 +92,9 @@ pub(crate) struct ImportModelFlags {
 
 /// Remove a model's files.
 ///
-/// Only what is this model's: a repository that another model here needs stays, and so does what Python has fetched
-/// beyond it. Asks before, on a terminal.
+/// Only what is this model's: a repository that another model here needs stays. Of the cache that Python uses as well, the
+/// configuration, vocabulary and weights go, in either format and whoever fetched them; other files stay. Asks before,
+/// on a terminal.
 #[derive(Args, Debug)]
 pub(crate) struct RemoveModelFlags {
     /// A name that `model list` shows
