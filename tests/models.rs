@@ -68,7 +68,20 @@ fn from_the_hub_to_an_answer_without_network() {
     run(&s, &hub, &["index", "photos"]).refused(&["taiyi-search model fetch taiyi-102m", "hf-mirror.com"]);
     assert_eq!(place_of(&s, &hub, "taiyi-102m")["here"], false);
     run(&s, &hub, &["model", "show", "taiyi-102m"]).exited(1);
-    offline(&s, &hub, &["model", "fetch", "taiyi-102m"]).refused(&["HF_HUB_OFFLINE", TEXT]);
+    let import = "taiyi-search model import DIR --as taiyi-102m";
+    offline(&s, &hub, &["model", "fetch", "taiyi-102m"]).refused(&[
+        TEXT,
+        "are not in",
+        "HF_HUB_OFFLINE",
+        import,
+    ]);
+    for args in [&["index", "photos"][..], &["model", "verify", "taiyi-102m"]] {
+        let refused = offline(&s, &hub, args);
+        refused.refused(&["model taiyi-102m is not here: HF_HUB_OFFLINE", import]);
+        assert!(!refused.stderr.contains("--mirror"), "{}", refused.stderr);
+    }
+    let absent = offline(&s, &hub, &["model", "show", "taiyi-102m"]);
+    assert!(absent.exited(1).text().contains("HF_HUB_OFFLINE"), "{}", absent.text());
     assert_eq!(hub.take_asked(), []);
     let fetched = run(&s, &hub, &["model", "fetch", "taiyi-102m"]);
     assert!(fetched.succeeded().stderr.contains("taiyi-102m is here"), "{}", fetched.stderr);

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
 use taiyi_core::{ModelId, Precision};
-use taiyi_model::{DEFAULT_MODEL, DEMO_MODEL, ModelError, ModelFolder, ModelPlace};
+use taiyi_model::{
+    DEFAULT_MODEL, DEMO_MODEL, KnownModel, ModelError, ModelFolder, ModelPlace, how_to_bring, known_model,
+};
 use taiyi_store::{Snapshot, StoreError};
 
 use crate::fetching;
@@ -112,12 +114,28 @@ fn open_remembered(settings: &Settings, of_index: &ModelId) -> Option<anyhow::Re
 
 /// Finds a model; one that is known and not here is offered to be fetched.
 fn resolve(settings: &Settings, asked: &str) -> anyhow::Result<(String, ModelPlace)> {
-    match taiyi_model::resolve(asked, &settings.homes) {
+    match locate(settings, asked) {
         Err(ModelError::NotHere { name, .. }) if fetching::offer(settings, name)? => {
-            Ok(taiyi_model::resolve(asked, &settings.homes)?)
+            Ok(locate(settings, asked)?)
         }
         found => Ok(found?),
     }
+}
+
+/// Finds a model. How to get one that is not here is said by what these settings allow.
+pub(crate) fn locate(settings: &Settings, asked: &str) -> Result<(String, ModelPlace), ModelError> {
+    taiyi_model::resolve(asked, &settings.homes).map_err(|error| match error {
+        ModelError::NotHere { name, how_to_get } => {
+            let how_to_get = known_model(name).map_or(how_to_get, |known| self::how_to_get(settings, known));
+            ModelError::NotHere { name, how_to_get }
+        }
+        other => other,
+    })
+}
+
+/// What to type for a published model that is not here.
+pub(crate) fn how_to_get(settings: &Settings, known: &KnownModel) -> String {
+    if settings.hub.is_offline { how_to_bring(known) } else { taiyi_model::how_to_get(known) }
 }
 
 pub(crate) fn open_place(

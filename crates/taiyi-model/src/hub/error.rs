@@ -14,12 +14,14 @@ pub enum HubError {
     Options(String),
     /// The network must not be used.
     #[error(
-        "{what} is not in {} and HF_HUB_OFFLINE forbids the network: unset it, or bring the files with `taiyi-search \
-         model import DIR --as NAME`", cache_dir.display()
+        "{} not in {}, and HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE forbids the network: unset that, or bring the files \
+         with `taiyi-search model import DIR --as {model}`", are(repositories), cache_dir.display()
     )]
     Offline {
-        /// The repository.
-        what: String,
+        /// The model.
+        model: String,
+        /// The repositories of which files are missing.
+        repositories: Vec<String>,
         /// The cache.
         cache_dir: PathBuf,
     },
@@ -133,6 +135,10 @@ pub enum HubError {
     Model(#[from] ModelError),
 }
 
+fn are(names: &[String]) -> String {
+    format!("{} {}", names.join(" and "), if names.len() == 1 { "is" } else { "are" })
+}
+
 fn needs(bytes: Option<u64>) -> String {
     bytes.map_or_else(String::new, |bytes| format!(": {:.1} MB more are needed", bytes as f64 / 1e6))
 }
@@ -165,5 +171,15 @@ mod tests {
         assert!(told(ErrorKind::PermissionDenied).starts_with("/disk/models/file: "));
         let short = HubError::DiskFull { path: "/disk".into(), needed_bytes: Some(2_500_000) }.to_string();
         assert!(short.contains("full: 2.5 MB more are needed; make room"), "{short}");
+    }
+
+    #[test]
+    fn what_is_not_here_is_one_or_several() {
+        let told = |repositories: &[&str]| {
+            let repositories = repositories.iter().map(|name| (*name).to_owned()).collect();
+            HubError::Offline { model: "x".into(), repositories, cache_dir: "/hub".into() }.to_string()
+        };
+        assert!(told(&["a/b"]).starts_with("a/b is not in /hub, and HF_HUB_OFFLINE"));
+        assert!(told(&["a/b", "c/d"]).starts_with("a/b and c/d are not in /hub, and HF_HUB_OFFLINE"));
     }
 }

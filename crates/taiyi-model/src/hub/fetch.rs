@@ -37,7 +37,7 @@ pub fn fetch(
             RepositoryCache::new(&options.cache_dir, name).complete_snapshot(*part).is_none()
         })
         .collect();
-    let remotes = look_up_parts(&client, options, &missing)?;
+    let remotes = look_up_parts(&client, options, model, &missing)?;
     let kept = parts.iter().map(|(name, _)| RepositoryCache::new(&options.cache_dir, name).keep(cancel));
     let _kept = kept.collect::<Result<Vec<_>, _>>()?;
     bring(&client, &options.cache_dir, &remotes)?;
@@ -71,7 +71,7 @@ pub fn fetch_to(
         cache.complete_snapshot(*part).map(|snapshot| (cache, snapshot))
     };
     let missing: Vec<_> = parts.iter().copied().filter(|part| in_cache(part).is_none()).collect();
-    let remotes = look_up_parts(&client, options, &missing)?;
+    let remotes = look_up_parts(&client, options, model, &missing)?;
     // Not before it is known what goes there.
     let target_folder = TargetFolder::begin(dir, model.name)?;
     let work = target_folder.work();
@@ -163,14 +163,18 @@ fn take_back(dir: &Path, work: &Path, remotes: &[Remote], parts: &[(&'static str
 fn look_up_parts(
     client: &Client<'_>,
     options: &HubOptions,
+    model: &KnownModel,
     parts: &[(&'static str, Part)],
 ) -> Result<Vec<Remote>, HubError> {
     if parts.is_empty() {
         return Ok(Vec::new());
     }
     if options.is_offline {
-        let names: Vec<_> = parts.iter().map(|(name, _)| *name).collect();
-        return Err(HubError::Offline { what: names.join(" and "), cache_dir: options.cache_dir.clone() });
+        return Err(HubError::Offline {
+            model: model.name.to_owned(),
+            repositories: parts.iter().map(|(name, _)| (*name).to_owned()).collect(),
+            cache_dir: options.cache_dir.clone(),
+        });
     }
     parts.iter().map(|(name, part)| look_up(client, name, *part)).collect()
 }
