@@ -68,7 +68,20 @@ fn from_the_hub_to_an_answer_without_network() {
     run(&s, &hub, &["index", "photos"]).refused(&["taiyi-search model fetch taiyi-102m", "hf-mirror.com"]);
     assert_eq!(place_of(&s, &hub, "taiyi-102m")["here"], false);
     run(&s, &hub, &["model", "show", "taiyi-102m"]).exited(1);
-    offline(&s, &hub, &["model", "fetch", "taiyi-102m"]).refused(&["HF_HUB_OFFLINE", TEXT]);
+    let import = "taiyi-search model import DIR --as taiyi-102m";
+    offline(&s, &hub, &["model", "fetch", "taiyi-102m"]).refused(&[
+        TEXT,
+        "are not in",
+        "HF_HUB_OFFLINE",
+        import,
+    ]);
+    for args in [&["index", "photos"][..], &["model", "verify", "taiyi-102m"]] {
+        let refused = offline(&s, &hub, args);
+        refused.refused(&["model taiyi-102m is not here: HF_HUB_OFFLINE", import]);
+        assert!(!refused.stderr.contains("--mirror"), "{}", refused.stderr);
+    }
+    let absent = offline(&s, &hub, &["model", "show", "taiyi-102m"]);
+    assert!(absent.exited(1).text().contains("HF_HUB_OFFLINE"), "{}", absent.text());
     assert_eq!(hub.take_asked(), []);
     let fetched = run(&s, &hub, &["model", "fetch", "taiyi-102m"]);
     assert!(fetched.succeeded().stderr.contains("taiyi-102m is here"), "{}", fetched.stderr);
@@ -234,6 +247,40 @@ fn two_at_once_fetch_it_once() {
 }
 
 #[test]
+fn a_folder_to_carry_away_is_one_models() {
+    let (s, hub) = (Sandbox::new(), hub());
+    hub.set(|faults| faults.pause = Duration::from_millis(100));
+    let large = |path: &PathBuf| {
+        path.to_string_lossy().ends_with("taiyi-part")
+            && fs::metadata(path).is_ok_and(|file| file.len() > 200_000)
+    };
+    let fetching = Running::start(command(&s, &hub, &["model", "fetch", "taiyi-102m", "--to", "stick"]));
+    while !files_below(s.base()).iter().any(large) {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    // Both while it goes on and when it has been broken off.
+    let other = ["model", "fetch", "cn-clip-b16", "--to", "stick"];
+    run(&s, &hub, &["model", "fetch", "taiyi-102m", "--to", "stick"]).refused(&[
+        "another process fetches into",
+        "stick",
+        "wait",
+    ]);
+    run(&s, &hub, &other)
+        .refused(&["stick holds an unfinished taiyi-102m: fetch that, or name a new folder"]);
+    drop(fetching);
+    let before = files_below(&s.at("stick"));
+    run(&s, &hub, &other)
+        .refused(&["stick holds an unfinished taiyi-102m: fetch that, or name a new folder"]);
+    assert_eq!(files_below(&s.at("stick")), before);
+    hub.set(|faults| faults.pause = Duration::ZERO);
+    let fetched = run(&s, &hub, &["model", "fetch", "taiyi-102m", "--to", "stick"]);
+    assert!(fetched.succeeded().stderr.contains("going on at"), "{}", fetched.stderr);
+    run(&s, &hub, &["model", "verify", "./stick"]).succeeded();
+    let hidden = |path: &&PathBuf| path.to_string_lossy().contains("taiyi-fetch");
+    assert_eq!(files_below(&s.at("stick")).iter().find(hidden), None);
+}
+
+#[test]
 fn carried_to_a_machine_without_network() {
     let (s, hub) = (Sandbox::new(), hub());
     let told = run(&s, &hub, &["model", "fetch", "cn-clip-b16", "--to", "stick"]);
@@ -380,6 +427,52 @@ fn a_repository_of_two_models_stays_while_one_needs_it() {
 }
 
 #[test]
+fn both_formats_of_weights_are_removed() {
+    let (s, hub) = (Sandbox::new(), hub());
+    run(&s, &hub, &["model", "fetch", "cn-clip-b16"]).succeeded();
+    let snapshot = cache(&s)
+        .join(format!("models--{}", CHINESE_CLIP.replace('/', "--")))
+        .join("snapshots")
+        .join(hub.commit(CHINESE_CLIP));
+    // As an older huggingface_hub leaves them beside the newer format.
+    for name in ["pytorch_model.bin", "tokenizer.json"] {
+        fs::write(snapshot.join(name), vec![1; 1000]).unwrap();
+    }
+    run(&s, &hub, &["model", "remove", "cn-clip-b16", "--yes"]).succeeded();
+    assert!(!snapshot.exists(), "{:?}", files_below(&snapshot));
+}
+
+#[test]
+fn an_indexs_model_is_found_where_it_has_moved_to() {
+    let s = Sandbox::new();
+    s.paint("1.png", 1);
+    let run = |args: &[&str]| {
+        let mut command = s.command();
+        command.env_remove("TAIYI_MODEL").args(args);
+        finish(command, b"")
+    };
+    // Where its name alone does not lead from here.
+    copy_dir(&tiny_model(), &s.at("kept/m"));
+    run(&["index", "photos", "--model", "kept/m"]).succeeded();
+    run(&["query", "猫"]).succeeded();
+    // Its old folder is there still, with nothing in it or with another model.
+    copy_dir(&s.at("kept/m"), &s.at("kept/moved"));
+    fs::remove_dir_all(s.at("kept/m")).unwrap();
+    fs::create_dir(s.at("kept/m")).unwrap();
+    run(&["query", "猫"]).refused(&["the index was built with m (", "--model DIR", "text"]);
+    run(&["model", "import", "kept/moved", "--as", "m"]).succeeded();
+    run(&["query", "猫"]).succeeded();
+    run(&["model", "remove", "m", "--yes"]).succeeded();
+    run(&["index", "photos", "--model", "kept/moved"]).succeeded();
+    fs::remove_dir_all(s.at("kept/moved")).unwrap();
+    copy_dir(&tiny_model().parent().unwrap().join("tiny-cn-clip"), &s.at("kept/moved"));
+    run(&["query", "猫"]).refused(&["the index was built with m (", "--model DIR", "moved holds m ("]);
+    run(&["model", "import", tiny_model().to_str().unwrap(), "--as", "m"]).succeeded();
+    run(&["query", "猫"]).succeeded();
+    run(&["query", "猫"]).succeeded();
+}
+
+#[test]
 fn a_corrupted_blob_is_found() {
     let (s, hub) = (Sandbox::new(), hub());
     run(&s, &hub, &["model", "fetch", "cn-clip-b16"]).succeeded();
@@ -413,6 +506,11 @@ fn names_that_are_none() {
     run(&s, &hub, &["model", "fetch", "demo"]).refused(&["part of the program"]);
     run(&s, &hub, &["model", "show", "taiyi-9000"]).refused(&["taiyi-9000", "model list"]);
     run(&s, &hub, &["model", "fetch", "taiyi-102m", "--mirror", "file:///etc"]).refused(&["--mirror"]);
+    for mirror in ["https://li:s3cret@mirror.cn", "li:s3c/ret@mirror.cn"] {
+        let refused = run(&s, &hub, &["model", "fetch", "taiyi-102m", "--mirror", mirror]);
+        refused.refused(&["mirror.cn", "no user or password is taken", "HF_TOKEN"]);
+        assert!(!refused.stderr.contains("s3c"), "{}", refused.stderr);
+    }
     assert_eq!(hub.take_asked(), []);
 }
 
@@ -485,6 +583,15 @@ fn somebody_at_a_terminal_is_asked() {
     let screen = terminal.left_with(2);
     assert!(screen.contains("taiyi-search model fetch taiyi-102m"), "{screen}");
     assert_eq!(hub.take_asked(), [], "nothing was fetched");
+    drop(terminal);
+
+    // Somebody may have put a password there, which has no place on a screen.
+    let terminal = Start::line(&line).env("HF_ENDPOINT", "https://li:s3cret@mirror.cn").run(&s);
+    terminal.wait_for_text(&[question, "from mirror.cn?", "[Y/n]"]);
+    terminal.send_text("n");
+    terminal.send_keys(&["Enter"]);
+    let screen = terminal.left_with(2);
+    assert!(!screen.contains("s3cret"), "{screen}");
     drop(terminal);
 
     // Ctrl-C in the middle is Ctrl-C as elsewhere.

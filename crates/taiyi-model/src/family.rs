@@ -277,6 +277,16 @@ pub fn how_to_get(model: &KnownModel) -> String {
     )
 }
 
+/// The same where the network must not be used.
+#[must_use]
+pub fn how_to_bring(model: &KnownModel) -> String {
+    format!(
+        "HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE forbids the network: bring a folder of its files with `taiyi-search \
+         model import DIR --as {0}`, which `taiyi-search model fetch {0} --to DIR` makes elsewhere, or unset that",
+        model.name
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,11 +3,14 @@
 use std::borrow::Cow;
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io::{self, ErrorKind, Write as _};
+use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::ops::Range;
 use std::path::Path;
 
 use crate::machine::mmap::MappedFile;
+
+/// More than any published model has in one file that is no weights: a vocabulary has a few hundred kilobytes.
+pub(crate) const MAX_SMALL_BYTES: u64 = 16 << 20;
 
 /// What paths of a model's files refer to.
 #[derive(Clone, Copy, Debug)]
@@ -29,10 +32,10 @@ impl Files {
         }
     }
 
-    /// The whole file.
+    /// The whole of a file that is no weights.
     pub(crate) fn read(self, path: &Path) -> io::Result<Cow<'static, [u8]>> {
         match self {
-            Self::Disk => fs::read(path).map(Cow::Owned),
+            Self::Disk => read_small(path).map(Cow::Owned),
             Self::BuiltIn(_) => self.built_in(path).map(Cow::Borrowed),
         }
     }
@@ -84,6 +87,21 @@ impl FileBytes {
     }
 }
 
+/// The whole of a file of at most [`MAX_SMALL_BYTES`].
+pub(crate) fn read_small(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    // Not by its length: that of a pipe or a device tells nothing.
+    File::open(path)?.take(MAX_SMALL_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_SMALL_BYTES {
+        let limit = MAX_SMALL_BYTES >> 20;
+        return Err(io::Error::new(
+            ErrorKind::FileTooLarge,
+            format!("it has more than {limit} MiB, so it is not what its name says"),
+        ));
+    }
+    Ok(bytes)
+}
+
 /// Writes a file whole or not at all, whoever reads or writes it at the same time and whenever the machine stops.
 pub(crate) fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut name = OsString::from(".");
@@ -122,6 +140,18 @@ mod tests {
         fs::create_dir_all(folder.join("full")).unwrap();
         replace_file(&folder, b"x").unwrap_err();
         assert!(folder.is_dir() && names().len() == 2);
+    }
+
+    #[test]
+    fn a_small_file_is_read_and_a_large_one_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("config.json");
+        let file = File::create(&path).unwrap();
+        file.set_len(MAX_SMALL_BYTES).unwrap();
+        assert_eq!(Files::Disk.read(&path).unwrap().len() as u64, MAX_SMALL_BYTES);
+        file.set_len(MAX_SMALL_BYTES + 1).unwrap();
+        let error = Files::Disk.read(&path).unwrap_err();
+        assert!(error.kind() == ErrorKind::FileTooLarge && error.to_string().contains("16 MiB"), "{error}");
     }
 
     #[test]

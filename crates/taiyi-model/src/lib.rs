@@ -17,6 +17,7 @@ mod identity;
 mod image;
 pub mod library;
 mod machine;
+mod pickle;
 mod preprocess;
 mod quantised;
 mod resample;
@@ -33,8 +34,8 @@ pub use demo::DEMO_MODEL;
 pub use device::Device;
 pub use error::ModelError;
 pub use family::{
-    DEFAULT_MODEL, KnownModel, ModelHomes, ModelPlace, folder_of_file, how_to_get, known_model, known_models,
-    resolve,
+    DEFAULT_MODEL, KnownModel, ModelHomes, ModelPlace, folder_of_file, how_to_bring, how_to_get, known_model,
+    known_models, resolve,
 };
 pub use folder::{ModelDescription, ModelFolder, TowerDescription, TowerOptions};
 pub use image::ImageTower;

@@ -15,6 +15,7 @@ use safetensors::tensor::{Dtype, Metadata};
 
 use crate::ModelError;
 use crate::files::{FileBytes, Files};
+use crate::pickle;
 use crate::values::Values;
 
 /// A tensor that a tower needs: its name in the file, and its shape.
@@ -105,10 +106,13 @@ impl WeightFile {
 
     fn open_pickle(path: PathBuf) -> Result<Self, ModelError> {
         let file_bytes = fs::metadata(&path).map_err(|error| ModelError::io(&path, error))?.len();
+        let read = || {
+            pickle::check(&path)?;
+            PthTensors::new(&path, None).map_err(|error| ModelError::corrupt(&path, plain(&error)))
+        };
         // The reader indexes into what it unpickled; a damaged table is its panic, and here an error.
-        let tensors = catch_unwind(|| PthTensors::new(&path, None))
-            .map_err(|_| ModelError::corrupt(&path, "its table of tensors cannot be read"))?
-            .map_err(|error| ModelError::corrupt(&path, plain(&error)))?;
+        let tensors = catch_unwind(read)
+            .map_err(|_| ModelError::corrupt(&path, "its table of tensors cannot be read"))??;
         Ok(Self { path, format: Format::Pickle { tensors, file_bytes } })
     }
 

@@ -118,7 +118,7 @@ impl FetchProgress for FetchReporter {
             FetchEvent::Bytes { done } => self.show_done(done),
             FetchEvent::Waiting { name } => self.say(&format!("{name}: another process fetches it, waiting")),
             FetchEvent::Retrying { problem, wait } => {
-                let problem = problem.split("; try a mirror").next().unwrap_or_default();
+                let problem = problem.split("; ").next().unwrap_or_default();
                 self.say(&format!("{}; trying again in {}", escape_controls(problem), duration(wait)));
             }
             _ => {}
@@ -156,7 +156,7 @@ pub(crate) fn offer(settings: &Settings, name: &str) -> anyhow::Result<bool> {
     let question = format!(
         "model {name} is not here. Fetch it now, about {}, from {}?",
         bytes(model.download_bytes),
-        escape_controls(&settings.hub.endpoint)
+        escape_controls(settings.hub.shown_endpoint())
     );
     if !confirm(&question, true)? {
         return Ok(false);

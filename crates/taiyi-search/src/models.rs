@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
 use taiyi_core::{ModelId, Precision};
-use taiyi_model::{DEFAULT_MODEL, DEMO_MODEL, ModelError, ModelFolder, ModelPlace};
+use taiyi_model::{
+    DEFAULT_MODEL, DEMO_MODEL, KnownModel, ModelError, ModelFolder, ModelPlace, how_to_bring, known_model,
+};
 use taiyi_store::{Snapshot, StoreError};
 
 use crate::fetching;
@@ -66,12 +68,23 @@ pub(crate) fn open_for_index(settings: &Settings, of_index: &ModelId) -> anyhow:
             return Ok(built_in);
         }
     }
-    let (name, place) = match (asked, remembered(settings, of_index)) {
-        (Some(asked), _) => resolve(settings, asked)?,
-        (None, Some(dir)) => (of_index.name.clone(), ModelPlace::Folder(dir)),
-        (None, None) => resolve(settings, &of_index.name).with_context(|| {
-            format!("the index was built with {of_index}: say where it lies now with --model DIR")
-        })?,
+    let (name, place) = match asked {
+        Some(asked) => resolve(settings, asked)?,
+        None => match open_remembered(settings, of_index) {
+            Some(Ok(model)) => return Ok(model),
+            // It may have moved since, to where its name says.
+            found => resolve(settings, &of_index.name)
+                .map_err(|error| match found {
+                    // Of a published model, what to type helps more than what has become of its folder.
+                    Some(Err(gone)) if !matches!(error.downcast_ref(), Some(ModelError::NotHere { .. })) => {
+                        gone
+                    }
+                    _ => error,
+                })
+                .with_context(|| {
+                    format!("the index was built with {of_index}: say where it lies now with --model DIR")
+                })?,
+        },
     };
     let mut model = open_place(settings, &name, &place, precision)?;
     if !model.id.is_same_model(of_index) {
@@ -88,14 +101,41 @@ pub(crate) fn open_for_index(settings: &Settings, of_index: &ModelId) -> anyhow:
     Ok(model)
 }
 
+/// The index's model in the folder where it was the last time, if that is known.
+fn open_remembered(settings: &Settings, of_index: &ModelId) -> Option<anyhow::Result<Model>> {
+    let place = ModelPlace::Folder(remembered(settings, of_index)?);
+    Some(open_place(settings, &of_index.name, &place, of_index.precision()).and_then(|model| {
+        if !model.id.is_same_model(of_index) {
+            bail!("{place} holds {} now", model.id);
+        }
+        Ok(model)
+    }))
+}
+
 /// Finds a model; one that is known and not here is offered to be fetched.
 fn resolve(settings: &Settings, asked: &str) -> anyhow::Result<(String, ModelPlace)> {
-    match taiyi_model::resolve(asked, &settings.homes) {
+    match locate(settings, asked) {
         Err(ModelError::NotHere { name, .. }) if fetching::offer(settings, name)? => {
-            Ok(taiyi_model::resolve(asked, &settings.homes)?)
+            Ok(locate(settings, asked)?)
         }
         found => Ok(found?),
     }
+}
+
+/// Finds a model. How to get one that is not here is said by what these settings allow.
+pub(crate) fn locate(settings: &Settings, asked: &str) -> Result<(String, ModelPlace), ModelError> {
+    taiyi_model::resolve(asked, &settings.homes).map_err(|error| match error {
+        ModelError::NotHere { name, how_to_get } => {
+            let how_to_get = known_model(name).map_or(how_to_get, |known| self::how_to_get(settings, known));
+            ModelError::NotHere { name, how_to_get }
+        }
+        other => other,
+    })
+}
+
+/// What to type for a published model that is not here.
+pub(crate) fn how_to_get(settings: &Settings, known: &KnownModel) -> String {
+    if settings.hub.is_offline { how_to_bring(known) } else { taiyi_model::how_to_get(known) }
 }
 
 pub(crate) fn open_place(

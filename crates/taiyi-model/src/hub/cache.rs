@@ -11,7 +11,7 @@ use std::sync::atomic::AtomicBool;
 use super::lock::{Hold, try_hold, wait_for};
 use super::wanted::{Part, Wanted};
 use super::{FileHash, HubError};
-use crate::files::replace_file;
+use crate::files::{read_small, replace_file};
 
 /// Appended to a blob's name while it is under way. Python's own `.incomplete` is left alone: its current versions
 /// give every process a name of its own and never take a part up again.
@@ -76,12 +76,12 @@ impl RepositoryCache {
 
     /// Folders of commits, that of `refs/main` first, then the latest.
     pub(crate) fn snapshot_dirs(&self) -> Vec<PathBuf> {
-        let main = fs::read_to_string(self.dir().join("refs").join("main")).unwrap_or_default();
+        let main = read_small(&self.dir().join("refs").join("main")).unwrap_or_default();
         let entries = fs::read_dir(self.snapshots()).into_iter().flatten().flatten();
         let mut found: Vec<_> = entries
             .filter(|entry| is_commit(&entry.file_name().to_string_lossy()))
             .map(|entry| {
-                let is_main = *entry.file_name().to_string_lossy() == *main.trim();
+                let is_main = entry.file_name().as_encoded_bytes() == main.trim_ascii();
                 let modified = entry.metadata().and_then(|metadata| metadata.modified()).ok();
                 (is_main, modified, entry.path())
             })
@@ -100,6 +100,12 @@ impl RepositoryCache {
     /// The files of a snapshot that `part` needs.
     pub(crate) fn files(&self, snapshot: &Path, part: Part) -> Vec<CachedFile> {
         part.wanted().iter().filter_map(|wanted| self.file(file_of(snapshot, *wanted)?)).collect()
+    }
+
+    /// The same, under every name that each may have: of weights in two formats, both.
+    pub(crate) fn files_by_any_name(&self, snapshot: &Path, part: Part) -> Vec<CachedFile> {
+        let names = part.wanted().iter().flat_map(|wanted| wanted.names);
+        names.filter_map(|name| self.file(snapshot.join(name))).collect()
     }
 
     pub(crate) fn file(&self, path: PathBuf) -> Option<CachedFile> {
@@ -190,7 +196,7 @@ impl RepositoryCache {
         let dir = self.dir().join("refs");
         make_dir(&dir)?;
         let path = dir.join("main");
-        if fs::read_to_string(&path).is_ok_and(|known| known == commit) {
+        if read_small(&path).is_ok_and(|known| known == commit.as_bytes()) {
             return Ok(());
         }
         replace_file(&path, commit.as_bytes()).map_err(|error| HubError::io(&path, error))

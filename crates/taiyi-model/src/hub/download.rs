@@ -184,7 +184,7 @@ impl<'a> PartFile<'a> {
             let (here, all) = (part.len, part.remote.bytes);
             let problem =
                 format!("the connection broke after {here} of {all} bytes of {} ({how})", subject.name());
-            Trouble::passing(Client::unreachable(&origin, problem))
+            Trouble::passing(client.unreachable(&origin, problem))
         };
         while self.len < self.remote.bytes {
             client.check_cancelled()?;

@@ -14,12 +14,14 @@ pub enum HubError {
     Options(String),
     /// The network must not be used.
     #[error(
-        "{what} is not in {} and HF_HUB_OFFLINE forbids the network: unset it, or bring the files with `taiyi-search \
-         model import DIR --as NAME`", cache_dir.display()
+        "{} not in {}, and HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE forbids the network: unset that, or bring the files \
+         with `taiyi-search model import DIR --as {model}`", are(repositories), cache_dir.display()
     )]
     Offline {
-        /// The repository.
-        what: String,
+        /// The model.
+        model: String,
+        /// The repositories of which files are missing.
+        repositories: Vec<String>,
         /// The cache.
         cache_dir: PathBuf,
     },
@@ -31,6 +33,21 @@ pub enum HubError {
     Unreachable {
         /// The hub or another host that it sends us to.
         endpoint: String,
+        /// What went wrong.
+        problem: String,
+    },
+    /// No connection to the hub, where a proxy is asked for one.
+    #[error(
+        "cannot reach {endpoint} through the proxy {proxy} of {variables}: {problem}; see whether that proxy works, name \
+         another one, or put the host into NO_PROXY to reach it without"
+    )]
+    ThroughProxy {
+        /// The hub or another host that it sends us to.
+        endpoint: String,
+        /// The proxy's host and port.
+        proxy: String,
+        /// The environment variables that name it.
+        variables: &'static str,
         /// What went wrong.
         problem: String,
     },
@@ -96,6 +113,12 @@ pub enum HubError {
         /// How much more room is needed, where that is known.
         needed_bytes: Option<u64>,
     },
+    /// Another process is at the same.
+    #[error("another process fetches into {what} at this moment: wait until it is through, or stop it")]
+    Busy {
+        /// The folder.
+        what: String,
+    },
     /// A file or folder on this machine cannot be read or written.
     #[error("{}: {source}", path.display())]
     Io {
@@ -110,6 +133,10 @@ pub enum HubError {
     /// The files are here, but are no model.
     #[error(transparent)]
     Model(#[from] ModelError),
+}
+
+fn are(names: &[String]) -> String {
+    format!("{} {}", names.join(" and "), if names.len() == 1 { "is" } else { "are" })
 }
 
 fn needs(bytes: Option<u64>) -> String {
@@ -144,5 +171,15 @@ mod tests {
         assert!(told(ErrorKind::PermissionDenied).starts_with("/disk/models/file: "));
         let short = HubError::DiskFull { path: "/disk".into(), needed_bytes: Some(2_500_000) }.to_string();
         assert!(short.contains("full: 2.5 MB more are needed; make room"), "{short}");
+    }
+
+    #[test]
+    fn what_is_not_here_is_one_or_several() {
+        let told = |repositories: &[&str]| {
+            let repositories = repositories.iter().map(|name| (*name).to_owned()).collect();
+            HubError::Offline { model: "x".into(), repositories, cache_dir: "/hub".into() }.to_string()
+        };
+        assert!(told(&["a/b"]).starts_with("a/b is not in /hub, and HF_HUB_OFFLINE"));
+        assert!(told(&["a/b", "c/d"]).starts_with("a/b and c/d are not in /hub, and HF_HUB_OFFLINE"));
     }
 }

@@ -8,13 +8,11 @@ use super::cache::{RepositoryCache, make_dir};
 use super::download::{Tally, download, present_bytes};
 use super::http::Client;
 use super::remote::{Remote, look_up};
+use super::target::TargetFolder;
 use super::wanted::Part;
 use super::{FetchEvent, FetchProgress, FileHash, HubError, HubOptions, check_space};
 use crate::library::{Record, copy_file};
 use crate::{KnownModel, ModelFolder, ModelPlace};
-
-/// Below the target of [`fetch_to`] until all is there.
-const WORK_FOLDER: &str = ".taiyi-fetch";
 
 /// Makes sure that `model` is in the cache, and says where. What is there is used as it is, without asking the hub.
 ///
@@ -39,7 +37,7 @@ pub fn fetch(
             RepositoryCache::new(&options.cache_dir, name).complete_snapshot(*part).is_none()
         })
         .collect();
-    let remotes = look_up_parts(&client, options, &missing)?;
+    let remotes = look_up_parts(&client, options, model, &missing)?;
     let kept = parts.iter().map(|(name, _)| RepositoryCache::new(&options.cache_dir, name).keep(cancel));
     let _kept = kept.collect::<Result<Vec<_>, _>>()?;
     bring(&client, &options.cache_dir, &remotes)?;
@@ -52,7 +50,8 @@ pub fn fetch(
 /// Makes `dir` a model folder with all files of `model`, taken from the cache as far as they are there.
 ///
 /// # Errors
-/// As [`fetch`]; also when `dir` holds something else.
+/// As [`fetch`]; also when `dir` holds something else or the beginning of another model, and while another process
+/// fetches into it.
 pub fn fetch_to(
     model: &KnownModel,
     dir: &Path,
@@ -60,14 +59,7 @@ pub fn fetch_to(
     progress: &dyn FetchProgress,
     cancel: &AtomicBool,
 ) -> Result<(), HubError> {
-    let work = dir.join(WORK_FOLDER);
-    let is_empty = fs::read_dir(dir).map_or(true, |mut entries| entries.next().is_none());
-    if !is_empty && !work.is_dir() {
-        return Err(HubError::Options(format!(
-            "{} is there already and not empty: name a new folder",
-            dir.display()
-        )));
-    }
+    TargetFolder::check(dir, model.name)?;
     let client = Client::new(options, progress, cancel)?;
     let parts = model.parts();
     // A cache that cannot be written, and so has no locks, is read as it is.
@@ -79,17 +71,19 @@ pub fn fetch_to(
         cache.complete_snapshot(*part).map(|snapshot| (cache, snapshot))
     };
     let missing: Vec<_> = parts.iter().copied().filter(|part| in_cache(part).is_none()).collect();
-    let remotes = look_up_parts(&client, options, &missing)?;
-    make_dir(&work)?;
-    take_back(dir, &work, &remotes, &missing);
-    bring(&client, &work, &remotes)?;
+    let remotes = look_up_parts(&client, options, model, &missing)?;
+    // Not before it is known what goes there.
+    let target_folder = TargetFolder::begin(dir, model.name)?;
+    let work = target_folder.work();
+    take_back(dir, work, &remotes, &missing);
+    bring(&client, work, &remotes)?;
 
     let mut record = Record::new(model.name);
     for (name, part) in &parts {
         let below = folder_of(*part);
         make_dir(&dir.join(below))?;
         if let Some(remote) = remotes.iter().find(|remote| remote.repository == *name) {
-            let cache = RepositoryCache::new(&work, name);
+            let cache = RepositoryCache::new(work, name);
             for file in &remote.files {
                 let (blob, target) = (cache.blob(&file.hash), dir.join(below).join(file.name));
                 fs::rename(&blob, &target).map_err(|error| HubError::io(&target, error))?;
@@ -116,7 +110,7 @@ pub fn fetch_to(
     }
     ModelFolder::open(dir)?;
     record.write(dir)?;
-    fs::remove_dir_all(&work).map_err(|error| HubError::io(&work, error))
+    target_folder.finish()
 }
 
 /// Says so when what was copied out of the cache is not what was once fetched.
@@ -169,14 +163,18 @@ fn take_back(dir: &Path, work: &Path, remotes: &[Remote], parts: &[(&'static str
 fn look_up_parts(
     client: &Client<'_>,
     options: &HubOptions,
+    model: &KnownModel,
     parts: &[(&'static str, Part)],
 ) -> Result<Vec<Remote>, HubError> {
     if parts.is_empty() {
         return Ok(Vec::new());
     }
     if options.is_offline {
-        let names: Vec<_> = parts.iter().map(|(name, _)| *name).collect();
-        return Err(HubError::Offline { what: names.join(" and "), cache_dir: options.cache_dir.clone() });
+        return Err(HubError::Offline {
+            model: model.name.to_owned(),
+            repositories: parts.iter().map(|(name, _)| (*name).to_owned()).collect(),
+            cache_dir: options.cache_dir.clone(),
+        });
     }
     parts.iter().map(|(name, part)| look_up(client, name, *part)).collect()
 }

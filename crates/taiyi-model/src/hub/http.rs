@@ -242,7 +242,7 @@ impl<'a> Client<'a> {
         if let Some(token) = self.options.login.token_for(url, &self.endpoint) {
             request = request.header("Authorization", format!("Bearer {token}"));
         }
-        tracing::debug!(method, url = text, from, "asking");
+        tracing::debug!(method, url = url.text_without_query(), from, "asking");
         request.call().map_err(|error| self.trouble_of(&error, url))
     }
 
@@ -282,12 +282,16 @@ impl<'a> Client<'a> {
         Ok(agent)
     }
 
-    pub(super) fn unreachable(url: &Url, problem: impl Into<String>) -> HubError {
-        HubError::Unreachable { endpoint: url.origin(), problem: problem.into() }
+    pub(super) fn unreachable(&self, url: &Url, problem: impl Into<String>) -> HubError {
+        let (endpoint, problem) = (url.origin(), problem.into());
+        match self.options.proxies.shown(url) {
+            Some((proxy, variables)) => HubError::ThroughProxy { endpoint, proxy, variables, problem },
+            None => HubError::Unreachable { endpoint, problem },
+        }
     }
 
     fn trouble_of(&self, error: &ureq::Error, url: &Url) -> Trouble {
-        let unreachable = |problem: String| Trouble::passing(Self::unreachable(url, problem));
+        let unreachable = |problem: String| Trouble::passing(self.unreachable(url, problem));
         let text = error.to_string();
         if let Some((_, problem)) = text.split_once("invalid peer certificate: ") {
             let (endpoint, problem) = (url.origin(), problem.to_owned());
@@ -301,7 +305,7 @@ impl<'a> Client<'a> {
             ureq::Error::ConnectProxyFailed(_) => unreachable(format!("the proxy refuses ({error})")),
             ureq::Error::Io(error) => unreachable(error.to_string()),
             ureq::Error::Protocol(_) => unreachable(format!("it does not speak HTTP ({error})")),
-            other => Self::unreachable(url, other.to_string()).into(),
+            other => self.unreachable(url, other.to_string()).into(),
         }
     }
 

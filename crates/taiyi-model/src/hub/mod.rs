@@ -18,6 +18,7 @@ mod progress;
 mod proxies;
 mod remote;
 mod space;
+mod target;
 mod url;
 mod wanted;
 

@@ -24,6 +24,15 @@ impl Proxies {
         proxy.as_deref().filter(|_| !self.is_excepted(url))
     }
 
+    /// The proxy for an address as it may be shown, host and port alone, and the variables that name it.
+    pub(super) fn shown(&self, url: &Url) -> Option<(String, &'static str)> {
+        let proxy = self.of(url)?;
+        let place = proxy.split_once("://").map_or(proxy, |(_, place)| place);
+        let place = place.rsplit_once('@').map_or(place, |(_, place)| place);
+        let place = place.split('/').next().unwrap_or_default().to_owned();
+        Some((place, if url.is_https() { "HTTPS_PROXY or ALL_PROXY" } else { "HTTP_PROXY or ALL_PROXY" }))
+    }
+
     fn is_excepted(&self, url: &Url) -> bool {
         let entries = self.except.split(|c: char| c == ',' || c.is_whitespace());
         entries.filter(|entry| !entry.is_empty()).any(|entry| fits(&entry.to_ascii_lowercase(), url))
@@ -116,6 +125,22 @@ mod tests {
         assert_eq!(proxies.of(&Url::parse("http://huggingface.co").unwrap()), Some("http://a:1"));
         assert_eq!(proxies.of(&Url::parse("https://huggingface.co").unwrap()), None);
         assert!(!format!("{proxies:?}").contains("a:1"));
+    }
+
+    #[test]
+    fn a_proxy_is_shown_without_its_password() {
+        let shown = |proxy: &str, url: &str| {
+            let proxies =
+                Proxies { http: Some(proxy.into()), https: Some(proxy.into()), except: "hub.org".into() };
+            proxies.shown(&Url::parse(url).unwrap())
+        };
+        let https = "https://huggingface.co";
+        for proxy in ["10.0.0.1:7890", "http://10.0.0.1:7890/", "socks5h://li:p/w@rd@10.0.0.1:7890"] {
+            assert_eq!(shown(proxy, https), Some(("10.0.0.1:7890".into(), "HTTPS_PROXY or ALL_PROXY")));
+        }
+        let (_, variables) = shown("a:1", "http://huggingface.co").unwrap();
+        assert_eq!(variables, "HTTP_PROXY or ALL_PROXY");
+        assert_eq!(shown("a:1", "https://hub.org"), None);
     }
 
     #[test]

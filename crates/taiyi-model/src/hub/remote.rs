@@ -11,8 +11,6 @@ use super::{FileHash, HubError};
 
 /// A list of files is a few kilobytes.
 const MAX_LISTING_BYTES: u64 = 8 << 20;
-/// More than any published weights have.
-const MAX_FILE_BYTES: u64 = 1 << 40;
 /// The only revision that models are fetched of.
 pub(super) const REVISION: &str = "main";
 
@@ -98,7 +96,7 @@ fn find(
         let url = client.endpoint().below(&path_of(repository, revision, name));
         match client.persist(|| client.head(&url, subject)) {
             Ok(answer) => {
-                let (file, its_commit) = describe(client, &answer, repository, name)?;
+                let (file, its_commit) = describe(client, &answer, repository, name, wanted.max_bytes)?;
                 match commit {
                     Some(commit) if *commit != its_commit => {
                         return Err(HubError::server(
@@ -128,7 +126,7 @@ fn listing(client: &Client<'_>, repository: &str) -> Result<Option<Listing>, Hub
         let mut body = answer.into_body().into_reader().take(MAX_LISTING_BYTES);
         match body.read_to_end(&mut bytes) {
             Ok(_) => Ok(bytes),
-            Err(error) => Err(Trouble::passing(Client::unreachable(&url, error.to_string()))),
+            Err(error) => Err(Trouble::passing(client.unreachable(&url, error.to_string()))),
         }
     });
     let bytes = match answered {
@@ -153,6 +151,7 @@ fn describe(
     answer: &Answer,
     repository: &str,
     name: &'static str,
+    max_bytes: u64,
 ) -> Result<(RemoteFile, String), HubError> {
     let what = format!("{repository}/{name}");
     let commit = answer
@@ -169,8 +168,16 @@ fn describe(
     let own_size = (answer.status() == 200).then(|| answer.header("content-length")).flatten();
     let bytes = size("x-linked-size")
         .or_else(|| own_size.and_then(|text| text.trim().parse().ok()))
-        .filter(|bytes| *bytes <= MAX_FILE_BYTES)
         .ok_or_else(|| not_a_hub(client, &what, "X-Linked-Size or Content-Length"))?;
+    if bytes > max_bytes {
+        let origin = client.endpoint().origin();
+        return Err(HubError::server(
+            what,
+            format!(
+                "{origin} announces {bytes} bytes, and it can have {max_bytes} at most: try another mirror"
+            ),
+        ));
+    }
     Ok((RemoteFile { name, bytes, hash }, commit.to_ascii_lowercase()))
 }
 

@@ -31,22 +31,44 @@ impl Url {
         if authority.as_str().contains('@') || authority.host().is_empty() {
             return None;
         }
+        // What is no port would be passed over, and may be part of a password.
+        let port = match authority.as_str().get(authority.host().len()..)? {
+            "" | ":" if is_https => 443,
+            "" | ":" => 80,
+            rest => rest.strip_prefix(':')?.parse().ok()?,
+        };
         let path = uri.path_and_query().map_or("/", |path| path.as_str());
         Some(Self {
             is_https,
             authority: authority.as_str().to_ascii_lowercase(),
             host: authority.host().trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase(),
-            port: authority.port_u16().unwrap_or(if is_https { 443 } else { 80 }),
+            port,
             path: if path.starts_with('/') { path.to_owned() } else { format!("/{path}") },
         })
+    }
+
+    /// As much of an address, right or wrong, as may be shown: before an `@` there may be a password.
+    pub(super) fn shown(text: &str) -> &str {
+        match text.rsplit_once('@') {
+            Some((_, host)) if Self::parse(text).is_none() => host,
+            _ => text,
+        }
     }
 
     /// The hub's address, to which paths are appended.
     pub(super) fn endpoint(text: &str) -> Result<Self, HubError> {
         Self::parse(text.trim().trim_end_matches('/')).filter(|url| !url.path.contains('?')).ok_or_else(|| {
-            HubError::Options(format!(
-                "{text:?} is no address of a hub: expected one like https://huggingface.co (--mirror, HF_ENDPOINT)"
-            ))
+            let shown = Self::shown(text);
+            HubError::Options(if shown.len() < text.len() {
+                format!(
+                    "the hub's address at {shown:?} has something before an @, and no user or password is taken there: \
+                     leave that out, and set HF_TOKEN where the hub wants a login (--mirror, HF_ENDPOINT)"
+                )
+            } else {
+                format!(
+                    "{text:?} is no address of a hub: expected one like https://huggingface.co (--mirror, HF_ENDPOINT)"
+                )
+            })
         })
     }
 
@@ -116,6 +138,11 @@ impl Url {
     pub(super) fn text(&self) -> String {
         format!("{}{}", self.origin(), self.path)
     }
+
+    /// For logs: a query may hold a signature, by which anybody gets the file.
+    pub(super) fn text_without_query(&self) -> String {
+        format!("{}{}", self.origin(), self.path.split('?').next().unwrap_or_default())
+    }
 }
 
 #[cfg(test)]
@@ -182,8 +209,34 @@ mod tests {
         let mirror = Url::endpoint("http://127.0.0.1:99/hf/").unwrap();
         assert_eq!(mirror.below("/api/models/a/b").text(), "http://127.0.0.1:99/hf/api/models/a/b");
         assert_eq!(Url::endpoint("https://hub.cn").unwrap().below("/x").text(), "https://hub.cn/x");
-        for wrong in ["", "hub.cn", "file:///tmp", "https://hub.cn?a=b", "https://a b"] {
+        for wrong in [
+            "",
+            "hub.cn",
+            "file:///tmp",
+            "https://hub.cn?a=b",
+            "https://a b",
+            "https://hub.cn:x",
+            "https://hub.cn:99999",
+        ] {
             assert!(Url::endpoint(wrong).unwrap_err().to_string().contains("--mirror"), "{wrong}");
         }
+        assert!(Url::endpoint("https://hub.cn/@us").is_ok());
+        assert_eq!(Url::shown("https://hub.cn/@us"), "https://hub.cn/@us");
+    }
+
+    #[test]
+    fn no_password_and_no_signature_is_shown() {
+        for text in [
+            "https://li:s3cret@hub.cn",
+            "li:s3cret@hub.cn",
+            "https://li:s3c/ret@hub.cn",
+            "https://s3cret@hub.cn/x?y",
+        ] {
+            let told = Url::endpoint(text).unwrap_err().to_string();
+            assert!(told.contains("hub.cn") && told.contains("HF_TOKEN"), "{told}");
+            assert!(!told.contains("s3c") && !told.contains("li:"), "{told}");
+        }
+        let signed = Url::parse("https://cdn.cn/file?X-Amz-Signature=abc&user=li").unwrap();
+        assert_eq!(signed.text_without_query(), "https://cdn.cn/file");
     }
 }

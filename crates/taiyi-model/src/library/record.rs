@@ -1,12 +1,11 @@
 //! The hashes of a plain model folder's files, written beside them: a hub's cache has them in its blobs' names.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::files::replace_file;
+use crate::files::{read_small, replace_file};
 use crate::hub::{FileHash, HubError};
 
 const FILE_NAME: &str = "taiyi-model.json";
@@ -39,7 +38,7 @@ impl Record {
 
     /// The record of a folder. One that cannot be read is none: it only serves to find damage.
     pub(crate) fn read(dir: &Path) -> Option<Self> {
-        let bytes = fs::read(dir.join(FILE_NAME)).ok()?;
+        let bytes = read_small(&dir.join(FILE_NAME)).ok()?;
         serde_json::from_slice(&bytes).ok().filter(|record: &Self| record.format == FORMAT)
     }
 
@@ -70,6 +69,9 @@ fn key(path: &Path) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::io::Write as _;
+
     use super::*;
 
     #[test]
@@ -88,6 +90,11 @@ mod tests {
         fs::write(dir.path().join("text").join("config.json"), "{}\n").unwrap();
         assert_eq!(read.missing_in(dir.path()), Vec::<PathBuf>::new());
         fs::write(dir.path().join(FILE_NAME), "[]").unwrap();
+        assert!(Record::read(dir.path()).is_none());
+        // Right but for its size.
+        record.write(dir.path()).unwrap();
+        let file = fs::File::options().append(true).open(dir.path().join(FILE_NAME)).unwrap();
+        (&file).write_all(&vec![b' '; 16 << 20]).unwrap();
         assert!(Record::read(dir.path()).is_none());
     }
 }

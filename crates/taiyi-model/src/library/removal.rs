@@ -1,4 +1,7 @@
-//! Removing a model, and nothing that another model or another program still needs.
+//! Removing a model: its own folder, and its files in the hub's cache unless another model here needs them.
+//!
+//! Whoever fetched those: the cache has one copy for all programs, so what Python would use of the model goes as well.
+//! Other files in the same repository stay.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -102,7 +105,7 @@ impl Removal {
                 .collect();
             let mut ours: BTreeSet<PathBuf> = cache.parts().into_iter().collect();
             for snapshot in cache.snapshot_dirs() {
-                ours.extend(cache.files(&snapshot, part).into_iter().map(|file| file.path));
+                ours.extend(cache.files_by_any_name(&snapshot, part).into_iter().map(|file| file.path));
             }
             if ours.is_empty() {
                 continue;

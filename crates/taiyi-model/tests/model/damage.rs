@@ -1,6 +1,7 @@
 //! Folders that are incomplete, damaged or of another kind: an error that names the file, never a panic.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::Path;
 
 use proptest::prelude::*;
@@ -189,6 +190,32 @@ fn weight_files_cut_short_are_errors() {
             let error = error(model.path());
             assert!(error.contains(file), "{length} bytes: {error}");
         }
+    }
+}
+
+/// A checkpoint's zip file with this table of tensors and nothing else.
+fn write_pickle(path: &Path, table: &[u8]) {
+    let mut archive = zip::ZipWriter::new(fs::File::create(path).unwrap());
+    archive.start_file("archive/data.pkl", zip::write::SimpleFileOptions::default()).unwrap();
+    archive.write_all(table).unwrap();
+    archive.finish().unwrap();
+}
+
+#[test]
+fn a_pickle_that_would_end_the_process_is_refused() {
+    let model = copy_of("tiny-bin");
+    let path = model.path().join("text/pytorch_model.bin");
+    for (table, told) in [
+        (
+            [&b"\x80\x02)"[..], &b"\x85".repeat(1_000_000), b"."].concat(),
+            "nests objects in more than 64 levels",
+        ),
+        (b")".repeat(8 << 20), "bytes of memory"),
+        (b")".repeat((8 << 20) + 1), "8388609 bytes"),
+    ] {
+        write_pickle(&path, &table);
+        let error = error(model.path());
+        assert!(error.contains("text/pytorch_model.bin is damaged") && error.contains(told), "{error}");
     }
 }
 

@@ -444,6 +444,15 @@ fn no_network_is_said_with_a_way_out() {
     assert!(s.fetch_by(&wrong).unwrap_err().to_string().contains("https://huggingface.co"));
 }
 
+/// Nothing but weights is ever read whole unless it is small, so nothing else is fetched either.
+#[test]
+fn a_small_file_that_is_large_is_not_fetched() {
+    let s = Scene::new();
+    s.hub.add(model().text_repository, "config.json", vec![b' '; (16 << 20) + 1]);
+    s.fails(&["config.json", "announces 16777217 bytes", "another mirror"]);
+    assert!(s.hub.take_asked().iter().all(|asked| asked.method == "HEAD" || asked.path.contains("/api/")));
+}
+
 #[test]
 fn odd_answers_are_no_model() {
     let odd = |change: fn(&mut crate::stand_in::Faults), parts: &[&str]| {
@@ -496,6 +505,22 @@ fn proxies_are_used_and_excepted() {
     let broken = Proxies { http: Some("socks9://x".into()), ..Proxies::default() };
     let broken = HubOptions { cache_dir: s.home.path().join("3"), proxies: broken, ..s.options() };
     assert!(s.fetch_by(&broken).unwrap_err().to_string().contains("HTTPS_PROXY"));
+}
+
+#[test]
+fn a_dead_proxy_is_not_taken_for_a_dead_hub() {
+    let s = Scene::new();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    for scheme in ["http", "socks5"] {
+        let dead =
+            Proxies { http: Some(format!("{scheme}://li:s3cret@127.0.0.1:{port}")), ..Proxies::default() };
+        let error = s.fetch_by(&HubOptions { proxies: dead, ..s.options() }).unwrap_err().to_string();
+        let proxy = format!("through the proxy 127.0.0.1:{port} of HTTP_PROXY or ALL_PROXY: ");
+        assert!(error.contains(&proxy) && error.contains("NO_PROXY"), "{error}");
+        assert!(!error.contains("s3cret") && !error.contains("mirror"), "{error}");
+        assert!(s.told.events.borrow().iter().all(|event| !event.contains("s3cret")));
+    }
+    assert_eq!(s.hub.take_asked(), []);
 }
 
 #[test]

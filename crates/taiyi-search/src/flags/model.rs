@@ -31,9 +31,10 @@ pub(crate) struct ListFlags {
 /// other has. Size and hash of every file are checked. Broken off, by Ctrl-C too, it goes on from there the next
 /// time. Where huggingface.co cannot be reached, as in much of China: `--mirror https://hf-mirror.com`. HF_ENDPOINT,
 /// HF_HOME, HF_HUB_CACHE, HF_HUB_OFFLINE, HF_TOKEN, HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY mean what they
-/// mean elsewhere. HF_TOKEN is sent to the hub that is asked, by https; a token that a login has left on disk goes to
-/// `https://huggingface.co` alone; HF_HUB_DISABLE_IMPLICIT_TOKEN keeps both back. A company's own certificate authority
-/// is believed when the system does, or when SSL_CERT_FILE, SSL_CERT_DIR or REQUESTS_CA_BUNDLE names it.
+/// mean elsewhere. HF_TOKEN is sent to the hub that is asked, by https, or by http to this very machine; a token that a
+/// login has left on disk goes to `https://huggingface.co` alone; HF_HUB_DISABLE_IMPLICIT_TOKEN keeps both back. A
+/// company's own certificate authority is believed when the system does, or when SSL_CERT_FILE, SSL_CERT_DIR or
+/// REQUESTS_CA_BUNDLE names it.
 #[derive(Args, Debug)]
 pub(crate) struct FetchFlags {
     /// Which one: a name that `model list` shows
@@ -92,8 +93,9 @@ pub(crate) struct ImportModelFlags {
 
 /// Remove a model's files.
 ///
-/// Only what is this model's: a repository that another model here needs stays, and so does what Python has fetched
-/// beyond it. Asks before, on a terminal.
+/// Only what is this model's: a repository that another model here needs stays. Of the cache that Python uses as well, the
+/// configuration, vocabulary and weights go, in either format and whoever fetched them; other files stay. Asks before,
+/// on a terminal.
 #[derive(Args, Debug)]
 pub(crate) struct RemoveModelFlags {
     /// A name that `model list` shows

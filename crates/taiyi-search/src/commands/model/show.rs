@@ -3,7 +3,7 @@
 use std::io::Write as _;
 
 use serde_json::{Value, json};
-use taiyi_model::{ModelDescription, ModelError, TowerDescription, how_to_get, known_model, resolve};
+use taiyi_model::{ModelDescription, ModelError, TowerDescription, known_model};
 
 use super::{json_place, show_place};
 use crate::exit::Exit;
@@ -14,9 +14,9 @@ use crate::output::text::{bytes, show_path, thousands};
 use crate::settings::Settings;
 
 pub(crate) fn run(settings: &Settings, flags: &ShowFlags) -> anyhow::Result<Exit> {
-    let (name, place) = match resolve(&flags.model, &settings.homes) {
+    let (name, place) = match models::locate(settings, &flags.model) {
         Ok(found) => found,
-        Err(ModelError::NotHere { name, .. }) => return absent(name, flags.format),
+        Err(ModelError::NotHere { name, .. }) => return absent(settings, name, flags.format),
         Err(e) => return Err(e.into()),
     };
     let model = models::open_place(settings, &name, &place, settings.precision.unwrap_or_default())?;
@@ -81,7 +81,7 @@ pub(crate) fn run(settings: &Settings, flags: &ShowFlags) -> anyhow::Result<Exit
 }
 
 /// What is known of a model that is not on this machine.
-fn absent(name: &str, format: SummaryFormat) -> anyhow::Result<Exit> {
+fn absent(settings: &Settings, name: &str, format: SummaryFormat) -> anyhow::Result<Exit> {
     let mut out = anstream::stdout().lock();
     let Some(known) = known_model(name) else { return Ok(Exit::Failure) };
     if format == SummaryFormat::Json {
@@ -98,7 +98,7 @@ fn absent(name: &str, format: SummaryFormat) -> anyhow::Result<Exit> {
     }
     let facts = [
         vec!["model".to_owned(), format!("{name} ({} dimensions)", known.dimension)],
-        vec!["where".to_owned(), format!("not here: {}", how_to_get(known))],
+        vec!["where".to_owned(), format!("not here: {}", models::how_to_get(settings, known))],
         vec!["published".to_owned(), repositories(known)],
     ];
     for line in align(&[Align::Left, Align::Left], &facts) {

@@ -5,17 +5,18 @@ use std::io::Write as _;
 use serde_json::{Value, json};
 use taiyi_model::hub::HubError;
 use taiyi_model::library::{FileCheck, FileState, LibraryError, verify_files};
-use taiyi_model::{ModelFolder, ModelPlace, resolve};
+use taiyi_model::{ModelFolder, ModelPlace};
 
 use crate::exit::{self, Exit};
 use crate::fetching::FetchReporter;
 use crate::flags::{SummaryFormat, VerifyModelFlags};
 use crate::interrupt;
+use crate::models;
 use crate::output::text::{bytes, count, show_path};
 use crate::settings::Settings;
 
 pub(crate) fn run(settings: &Settings, flags: &VerifyModelFlags) -> anyhow::Result<Exit> {
-    let (name, place) = resolve(&flags.model, &settings.homes)?;
+    let (name, place) = models::locate(settings, &flags.model)?;
     let reporter = FetchReporter::new(settings, "reading");
     let cancel = interrupt::cancel_flag_saying("stopping");
     let checked = verify_files(&place, &settings.homes, &reporter, &cancel);
