@@ -179,3 +179,14 @@ fn a_killed_measurement_leaves_nothing_half() {
     assert!(!output.stderr.contains("damaged"), "{}", output.stderr);
     assert_eq!(measured(&output), measured(&eval(&s, "captions.tsv", &["--fresh"])));
 }
+
+#[test]
+fn precisions_in_turn_keep_what_each_has_embedded() {
+    let s = Sandbox::new();
+    two_captions_each(&s, 3);
+    for (precision, expected) in [("f32", (3, 6)), ("int8", (3, 6)), ("f32", (0, 0)), ("int8", (0, 0))] {
+        let output = eval(&s, "captions.tsv", &["--precision", precision]);
+        assert_eq!(embedded(&output), expected, "{precision}");
+        assert!(!output.stderr.contains("embedded anew"), "{}", output.stderr);
+    }
+}
