@@ -190,3 +190,12 @@ fn precisions_in_turn_keep_what_each_has_embedded() {
         assert!(!output.stderr.contains("embedded anew"), "{}", output.stderr);
     }
 }
+
+#[test]
+fn each_way_of_decoding_has_its_own_pictures() {
+    let s = Sandbox::new();
+    two_captions_each(&s, 3);
+    for (more, expected) in [(&[][..], 3), (&["--full-decode"], 3), (&[], 0), (&["--full-decode"], 0)] {
+        assert_eq!(embedded(&eval(&s, "captions.tsv", more)).0, expected, "{more:?}");
+    }
+}

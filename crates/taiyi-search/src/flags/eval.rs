@@ -26,8 +26,9 @@ pub(crate) enum EvalFlags {
 /// those without a caption included; for the other layouts those that captions name. The answer says which.
 ///
 /// What was embedded is kept in taiyi-search/eval in the cache folder, one index for each model and folder of
-/// pictures, and the captions beside, so that a second run is quick; changed pictures are noticed as by `index`. With
-/// --index, pictures go into that index instead. --fresh begins anew, and the folder may be deleted at any time.
+/// pictures, with --full-decode another one, and the captions beside, so that a second run is quick; changed pictures
+/// are noticed as by `index`. With --index, pictures go into that index instead. --fresh begins anew, and the folder
+/// may be deleted at any time.
 ///
 /// The model is that of --model, else the index's own, else the default.
 #[derive(Args, Debug)]
