@@ -50,8 +50,9 @@ pub(crate) enum NumberType {
 /// where they are there, so that what `export` wrote comes back. The embeddings must be of the model that --model
 /// names, or of the index's own: the files do not say which one made them. All rows are checked before anything is
 /// written. The pictures need not be there; where they are, the next `index` of their folder reads them, and what it
-/// finds takes the place of what was imported. What `index` has read already stays. Ctrl-C stops after the batch at
-/// hand; the same command again goes on from there, and changes nothing once it is through.
+/// finds takes the place of what was imported. What `index` has read already stays. Size and time stay those that came
+/// first with an embedding: to bring others, `remove` the pictures before. Ctrl-C stops after the batch at hand; the
+/// same command again goes on from there, and changes nothing once it is through.
 #[derive(Args, Debug)]
 pub(crate) struct ImportFlags {
     /// Folder with img_emb and metadata in it
