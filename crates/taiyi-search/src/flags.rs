@@ -285,7 +285,8 @@ pub(crate) struct LabelFlags {
     /// Labels, e.g. 一只猫,一只狗,两只猫; the commas ， and 、 part them too; repeatable
     #[arg(long, value_name = "LABEL,…", allow_hyphen_values = true)]
     pub(crate) labels: Vec<String>,
-    /// Labels from a file in UTF-8: a label a line, commas and all, or a class, a tab, and its label
+    /// Labels from a file in UTF-8: a label a line, commas and all, or a class, a tab, and its label; classes may share
+    /// a label, and cannot be told apart then
     #[arg(long, value_name = "FILE")]
     pub(crate) labels_file: Option<PathBuf>,
     /// Put each label into this text in place of {}, e.g. 一张{}的照片; repeatable: the unit vectors of a label's
