@@ -340,6 +340,8 @@ fn pictures_that_are_not_there_are_told_and_others_stand_apart() {
         (&4.into(), &1.into(), &1.into())
     );
     assert_eq!((&told["captions_without_picture"], &told["pictures_embedded"]), (&0.into(), &2.into()));
+    let part = "1 picture is not in photos, though every caption has another that is; the first is line 1 of muge.jsonl";
+    assert!(output.stderr.contains(part), "{}", output.stderr);
     assert_eq!(told["image_to_text"], Value::Null);
 
     s.write("none.txt", format!("{}#0\t猫\n", id(9)).as_bytes());
