@@ -268,6 +268,30 @@ fn equal_scores_count_against_the_right_label() {
 }
 
 #[test]
+fn classes_of_one_label_are_told_and_measured() {
+    let s = Sandbox::new();
+    for (name, seed) in [("n02012849/1.png", 1), ("n03126707/2.png", 2), ("n02084071/3.png", 3)] {
+        s.paint(name, seed);
+    }
+    // As ImageNet has it: the bird and the machine.
+    let labels = "n02012849\t鹤\nn02084071\t狗\nn03126707\t鹤\n";
+    let output = eval(&s, labels, &["--format", "json"]);
+    let measured = output.succeeded().json();
+    assert_eq!((&measured["pictures"], &measured["labels"]), (&3.into(), &3.into()));
+    // Equal scores count against the right label, whichever it is.
+    for bird_or_machine in ["n02012849", "n03126707"] {
+        assert_eq!(class(&measured, bird_or_machine)["top_1"], 0.0);
+    }
+    let told = "1 class has the label of another, and cannot be told apart from it; the first: line 3 of labels.txt \
+                repeats the label of line 1: 鹤";
+    assert!(output.stderr.contains(told), "{}", output.stderr);
+    s.write("labels.txt", labels.as_bytes());
+    let output = classify(&s, &["photos/n02084071/3.png", "--labels-file", "labels.txt"]);
+    assert!(output.succeeded().stderr.contains(told), "{}", output.stderr);
+    assert_eq!(fits(&output.json()).len(), 3);
+}
+
+#[test]
 fn what_takes_no_part_is_told() {
     let s = Sandbox::new();
     for (name, seed) in [("猫/1.png", 1), ("猫/深/2.png", 2), ("鸟/3.png", 3), ("4.png", 4)] {

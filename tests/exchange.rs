@@ -138,6 +138,35 @@ fn size_and_date_go_out_and_come_back() {
 }
 
 #[test]
+fn size_and_date_stay_those_of_the_first_import() {
+    let s = Sandbox::new();
+    let collection = |name: &str, pictures: &[&str], size: Option<(u32, u32)>| {
+        let part_rows = NonZeroU64::new(10).unwrap();
+        let options = ExportOptions { dimension: DIMENSION, dtype: Dtype::F32, part_rows };
+        let mut writer = CollectionWriter::create(&s.at(name), options).unwrap();
+        let embedding = Embedding::normalize(vector(1)).unwrap();
+        for path in pictures {
+            let path = Path::new(path);
+            let row = ExportedPicture { path, embedding: &embedding, size, taken_s: None, blake3: None };
+            assert!(writer.push(&row).unwrap());
+        }
+        writer.finish().unwrap();
+    };
+    let width = || s.run(&["query", "老虎", "--format", "json"]).json()["hits"][0]["width"].take();
+    collection("without", &["/别处/一.jpg"], None);
+    collection("with", &["/别处/一.jpg", "/别处/二.jpg"], Some((640, 480)));
+    assert_rows(&import(&s, &["without"]), &[("added", 1)]);
+    // They belong to the embedding, which is known, and so to both pictures that have it.
+    assert_rows(&import(&s, &["with"]), &[("added", 1), ("unchanged", 1)]);
+    assert_eq!(width(), Value::Null);
+    // What the README says to do.
+    s.run(&["remove", "/别处"]).succeeded();
+    assert_rows(&import(&s, &["with"]), &[("added", 2)]);
+    assert_eq!(width(), 640);
+    s.assert_sound();
+}
+
+#[test]
 fn what_a_killed_export_has_left_is_cleared_away() {
     let s = Sandbox::with_indexed(2);
     s.write(".out.part/LOCK", b"");

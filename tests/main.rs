@@ -20,6 +20,7 @@ mod crashes;
 mod damage;
 mod demo;
 mod errors;
+mod eval_cache;
 mod exchange;
 mod folders;
 mod formats;

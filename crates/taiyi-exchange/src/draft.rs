@@ -41,12 +41,12 @@ impl Draft {
             made => made.map_err(|e| ExchangeError::io(&dir, e))?,
         }
         let path = dir.join(LOCK);
-        let lock = File::options().write(true).create(true).truncate(false).open(&path);
-        let lock = lock.map_err(|e| ExchangeError::io(&path, e))?;
-        // Some file systems know no locks: there, whoever comes second takes over.
-        if matches!(lock.try_lock(), Err(TryLockError::WouldBlock)) {
-            return Err(ExchangeError::Busy { dir: target.to_owned() });
-        }
+        let lock = match File::options().write(true).create(true).truncate(false).open(&path) {
+            Ok(lock) if is_claimed(&lock, &path) => lock,
+            Err(e) if e.kind() != ErrorKind::NotFound => return Err(ExchangeError::io(&path, e)),
+            // Somebody writes there, or the folder got its name this very moment.
+            _ => return Err(ExchangeError::Busy { dir: target.to_owned() }),
+        };
         for folder in folders(&dir) {
             match fs::remove_dir_all(&folder) {
                 Err(e) if e.kind() != ErrorKind::NotFound => return Err(ExchangeError::io(&folder, e)),
@@ -67,10 +67,21 @@ impl Draft {
     /// # Errors
     /// `Io`.
     pub(crate) fn finish(mut self, target: &Path) -> Result<(), ExchangeError> {
-        // Whoever finds the folder without the file leaves it alone.
-        let lock = self.dir.join(LOCK);
-        fs::remove_file(&lock).map_err(|e| ExchangeError::io(&lock, e))?;
-        // Some systems rename no folder with an open file in it.
+        let remove_lock =
+            |path: PathBuf| fs::remove_file(&path).map_err(|source| ExchangeError::Io { path, source });
+        // Locked until it is gone from its old place, or the next export could take it for one that was left.
+        match fs::rename(&self.dir, target) {
+            Ok(()) => {
+                self.is_finished = true;
+                return remove_lock(target.join(LOCK));
+            }
+            Err(e) if !matches!(e.kind(), ErrorKind::PermissionDenied | ErrorKind::ResourceBusy) => {
+                return Err(ExchangeError::io(target, e));
+            }
+            Err(_) => {}
+        }
+        // Some systems rename no folder with an open file in it. Whoever finds it without the file leaves it alone.
+        remove_lock(self.dir.join(LOCK))?;
         self.lock = None;
         fs::rename(&self.dir, target).map_err(|e| ExchangeError::io(target, e))?;
         self.is_finished = true;
@@ -81,10 +92,37 @@ impl Draft {
 impl Drop for Draft {
     fn drop(&mut self) {
         if !self.is_finished {
-            // Either it is gone already, or the next export sees to it.
-            let _ = fs::remove_dir_all(&self.dir);
+            // Whatever stays, the next export sees to. The lock goes last: from then on the folder may be another's,
+            // and one with something in it is not removed.
+            for folder in folders(&self.dir) {
+                let _ = fs::remove_dir_all(folder);
+            }
+            let _ = fs::remove_file(self.dir.join(LOCK));
+            let _ = fs::remove_dir(&self.dir);
         }
     }
+}
+
+/// Locks the file that was opened at `path`, unless another process has. Between the two, its writer may have finished
+/// and taken it away, and what is at `path` now is not what was locked.
+fn is_claimed(lock: &File, path: &Path) -> bool {
+    // Some file systems know no locks: there, whoever comes second takes over.
+    !matches!(lock.try_lock(), Err(TryLockError::WouldBlock)) && is_at(lock, path)
+}
+
+#[cfg(unix)]
+fn is_at(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    let place = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+    match (file.metadata(), fs::symlink_metadata(path)) {
+        (Ok(open), Ok(there)) => place(open) == place(there),
+        _ => false,
+    }
+}
+
+#[cfg(not(unix))]
+fn is_at(_: &File, path: &Path) -> bool {
+    path.exists()
 }
 
 /// Refuses anything but an empty folder or one that an export began: nothing of anybody else's is deleted.
@@ -127,6 +165,46 @@ mod tests {
         assert!(part.join("img_emb").is_dir());
         draft.finish(&target).unwrap();
         assert!(!part.exists() && !target.join(LOCK).exists() && target.join("metadata").is_dir());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_lock_that_is_gone_or_another_one_claims_nothing() {
+        let home = tempfile::tempdir().unwrap();
+        let (target, path) = (home.path().join("out"), home.path().join(".out.part").join(LOCK));
+        let draft = Draft::new(&target).unwrap();
+        // Opened while one writes, and locked when that one is through: as of two exports at the same moment.
+        let late = File::open(&path).unwrap();
+        assert!(!is_claimed(&late, &path), "locked");
+        draft.finish(&target).unwrap();
+        assert!(!is_claimed(&late, &path), "gone");
+        fs::remove_dir_all(&target).unwrap();
+        let next = Draft::new(&target).unwrap();
+        assert!(!is_claimed(&late, &path), "another one");
+        drop(next);
+        assert!(!path.parent().unwrap().exists());
+    }
+
+    #[test]
+    fn no_export_takes_what_another_is_about_to_name() {
+        let home = tempfile::tempdir().unwrap();
+        let target = home.path().join("out");
+        let part = home.path().join(".out.part");
+        let write = || -> Option<()> {
+            let draft = Draft::new(&target).ok()?;
+            fs::write(part.join("img_emb/whole"), "whole").unwrap();
+            draft.finish(&target).ok()
+        };
+        std::thread::scope(|scope| {
+            let writers: Vec<_> =
+                (0..3).map(|_| scope.spawn(|| (0..500).filter_map(|_| write()).count())).collect();
+            while writers.iter().any(|writer| !writer.is_finished()) {
+                if target.exists() {
+                    assert!(target.join("img_emb/whole").exists(), "emptied before it had its name");
+                    let _ = fs::remove_dir_all(&target);
+                }
+            }
+        });
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! The Parquet tables of a collection: a row a picture, whose path is all that must be there.
 
+mod compact;
 mod page_header;
 mod pages;
 mod reader;
+mod schema;
 mod writer;
 
 pub(crate) use reader::{ReadRow, TableReader};

@@ -298,6 +298,45 @@ fn a_page_that_unpacks_to_more_than_it_may_is_refused() {
     assert!(error.contains("metadata_0.parquet"), "{error}");
 }
 
+/// A table of no rows, as far as its footer is looked at: a column of paths in so many groups in groups.
+fn nested_table(groups: u32) -> Vec<u8> {
+    let count = groups + 2;
+    let count = [0x80 | (count & 0x7f) as u8, 0x80 | (count >> 7 & 0x7f) as u8, (count >> 14) as u8];
+    let group = [0x35, 0x00, 0x18, 0x01, b'g', 0x15, 0x02, 0x00];
+    let path = [&[0x15, 0x0c, 0x25, 0x00, 0x18, 0x0a][..], b"image_path", &[0x00]].concat();
+    let elements = [group.repeat(groups as usize + 1), path].concat();
+    // The version before, no rows and no row groups behind.
+    footer_table(
+        &[&[0x15, 0x02, 0x19, 0xfc], &count[..], &elements, &[0x16, 0x00, 0x19, 0x0c, 0x00]].concat(),
+    )
+}
+
+/// A table that is nothing but its footer.
+fn footer_table(footer: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(footer.len()).unwrap().to_le_bytes();
+    [&b"PAR1"[..], footer, &length, b"PAR1"].concat()
+}
+
+#[test]
+fn a_footer_that_takes_more_than_it_may_is_refused() {
+    let refused =
+        |table: &[u8]| read(collection(&[(&data("f16.npy"), table)]).path()).unwrap_err().to_string();
+    for (groups, expected) in [
+        (0, "it has 0 rows, but"),
+        (2, "it has no column image_path, only g.image_path"),
+        (65, "groups are nested more than 64 levels deep"),
+        // What the Parquet reader would go down into, until there is no stack left.
+        (200_000, "groups are nested more than 64 levels deep"),
+    ] {
+        let error = refused(&nested_table(groups));
+        assert!(error.contains(expected) && error.contains("metadata_0.parquet"), "{groups}: {error}");
+    }
+    let error = refused(&footer_table(&vec![0; 17 << 20]));
+    assert!(error.contains("a footer of 17825792 bytes is more than is read at once"), "{error}");
+    let error = refused(&footer_table(&nested_table(0))[..40]);
+    assert!(error.contains("cannot be read as Parquet"), "{error}");
+}
+
 #[test]
 fn sides_and_times_are_read_where_they_can_be_those_of_a_picture() {
     let facts = |table: &str| {

@@ -1,8 +1,8 @@
 //! Takes in pictures of which only the embedding is known: made elsewhere, by the same model.
 //!
-//! An imported picture is a location with [`FileStamp::IMPORTED`] and a content named by its embedding. It is
-//! searched like any other; its file need not be there. Where it is, the next run over its folder reads it
-//! and replaces what was imported.
+//! An imported picture is a location with [`FileStamp::IMPORTED`] and a content named by its embedding, to which size
+//! and time belong. It is searched like any other; its file need not be there. Where it is, the next run over its
+//! folder reads it and replaces what was imported.
 
 use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsString;
@@ -48,7 +48,7 @@ pub struct ImportReport {
     pub added: u64,
     /// Pictures imported before with another embedding.
     pub updated: u64,
-    /// Pictures imported before with the same embedding.
+    /// Pictures imported before with the same embedding, which keeps the size and time that it came with.
     pub unchanged: u64,
     /// Pictures whose file was read by `index`: what is known from the file itself stays.
     pub kept: u64,

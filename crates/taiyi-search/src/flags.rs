@@ -1,5 +1,7 @@
 //! What can be typed, exactly as typed; [`crate::settings`] turns it into something valid.
 
+mod eval;
+mod exchange;
 mod model;
 
 use std::path::PathBuf;
@@ -8,6 +10,8 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use taiyi_core::Precision;
 
+pub(crate) use eval::{CaptionLayout, ClassificationFlags, EvalFlags, PublishedSet, RetrievalFlags};
+pub(crate) use exchange::{CollectionFormat, ExportFlags, ImportFlags, NumberType};
 pub(crate) use model::{
     FetchFlags, ImportModelFlags, ListFlags, ModelFlags, RemoveModelFlags, ShowFlags, VerifyModelFlags,
 };
@@ -49,8 +53,8 @@ pub(crate) struct GlobalFlags {
     #[cfg(feature = "cuda")]
     #[arg(long, global = true, value_name = "DEVICE", value_parser = device_parser)]
     pub(crate) device: Option<taiyi_model::Device>,
-    /// Decode large JPEGs whole: slower, and an embedding differs by less than 0.002 of a cosine. Pictures that are in the index
-    /// keep the embedding they have [env: TAIYI_FULL_DECODE]
+    /// Decode large JPEGs whole: slower, and an embedding differs by less than 0.002 of a cosine. Pictures that are in
+    /// the index keep the embedding they have [env: TAIYI_FULL_DECODE]
     #[arg(long, global = true)]
     pub(crate) full_decode: bool,
     /// Say more on standard error; twice for details
@@ -281,7 +285,8 @@ pub(crate) struct LabelFlags {
     /// Labels, e.g. 一只猫,一只狗,两只猫; the commas ， and 、 part them too; repeatable
     #[arg(long, value_name = "LABEL,…", allow_hyphen_values = true)]
     pub(crate) labels: Vec<String>,
-    /// Labels from a file in UTF-8: a label a line, commas and all, or a class, a tab, and its label
+    /// Labels from a file in UTF-8: a label a line, commas and all, or a class, a tab, and its label; classes may share
+    /// a label, and cannot be told apart then
     #[arg(long, value_name = "FILE")]
     pub(crate) labels_file: Option<PathBuf>,
     /// Put each label into this text in place of {}, e.g. 一张{}的照片; repeatable: the unit vectors of a label's
@@ -352,201 +357,6 @@ pub(crate) struct RemoveFlags {
     /// Folders or files; they need not be there any more
     #[arg(value_name = "PATH", required = true)]
     pub(crate) paths: Vec<PathBuf>,
-}
-
-/// Write the embeddings of the index as a collection for other programs.
-///
-/// The folder gets clip-retrieval's layout: img_emb/img_emb_N.npy, a NumPy array with a unit vector a row, and
-/// beside it metadata/metadata_N.parquet with image_path (absolute), width, height, taken (as the camera's clock
-/// showed it) and blake3 (of the file). A file of the index is a row, so copies are rows of their own. The folder
-/// comes to be whole or not at all, and grows beside its place as .DIR.part, which the next export of the same DIR
-/// clears if this one is killed. File names that are not UTF-8 are left out, since tables hold text, and told.
-/// Exit status: 0, or 2 if something went wrong or was left out.
-#[derive(Args, Debug)]
-pub(crate) struct ExportFlags {
-    /// Folder to make; it must not be there yet
-    #[arg(value_name = "DIR")]
-    pub(crate) dir: PathBuf,
-    /// Layout of the folder
-    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = CollectionFormat::Npy)]
-    pub(crate) format: CollectionFormat,
-    /// Type of the numbers: f16 as clip-retrieval has it, or f32, which is the index's own, bit for bit
-    #[arg(long, value_name = "TYPE", value_enum, default_value_t = NumberType::F16)]
-    pub(crate) dtype: NumberType,
-    /// Rows of a file, at most
-    #[arg(long, value_name = "N", default_value = "100000")]
-    pub(crate) part_rows: std::num::NonZeroU64,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum CollectionFormat {
-    /// NumPy arrays beside Parquet tables
-    Npy,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum NumberType {
-    /// 2 bytes a number
-    F16,
-    /// 4 bytes a number
-    F32,
-}
-
-/// Take in a collection of embeddings, so that it can be searched without the pictures.
-///
-/// Reads clip-retrieval's layout (see `export`), f16 or f32; of the tables, image_path, and width, height and taken
-/// where they are there, so that what `export` wrote comes back. The embeddings must be of the model that --model names, or of the index's own: the files do not say which one made them. All rows
-/// are checked before anything is written. The pictures need not be there; where they are, the next `index` of
-/// their folder reads them, and what it finds takes the place of what was imported. What `index` has read already
-/// stays. Ctrl-C stops after the batch at hand; the same command again goes on from there, and changes nothing
-/// once it is through.
-#[derive(Args, Debug)]
-pub(crate) struct ImportFlags {
-    /// Folder with img_emb and metadata in it
-    #[arg(value_name = "DIR")]
-    pub(crate) dir: PathBuf,
-    /// Folder that relative paths of pictures begin at
-    #[arg(long, value_name = "DIR")]
-    pub(crate) root: Option<PathBuf>,
-    /// Folder to take off the paths of pictures that have moved since; what is left begins at --root
-    #[arg(long, value_name = "FOLDER", requires = "root")]
-    pub(crate) strip: Option<PathBuf>,
-    /// Form of the summary
-    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = SummaryFormat::Text)]
-    pub(crate) format: SummaryFormat,
-}
-
-/// Measure a model on pictures with known answers
-#[derive(Debug, Subcommand)]
-pub(crate) enum EvalFlags {
-    Retrieval(RetrievalFlags),
-    Classification(ClassificationFlags),
-}
-
-/// How well captions find their pictures, and pictures their captions.
-///
-/// R@k, the mean recall (of R@1, R@5 and R@10), the mean reciprocal rank (MRR) and the median rank. Text → image: each
-/// caption is a query, found within k when one of its right pictures is among the first k. Image → text, where every
-/// picture has a caption: a picture counts at the rank of the best of its captions. Equal scores count against the
-/// right answer. Files with the same content are one picture; rows of a TSV that repeat another count once. Pictures
-/// that a layout other than tsv names and that are not there are told, and take no part.
-///
-/// What a caption is compared with: the pictures that --candidates lists; for muge else those of the list beside the
-/// captions, valid_imgs.tsv of valid_texts.jsonl, if there is one; for tsv and muge else all pictures below --images,
-/// those without a caption included; for the other layouts those that captions name. The answer says which.
-///
-/// What was embedded is kept in taiyi-search/eval in the cache folder, one index for each model and folder of
-/// pictures, and the captions beside, so that a second run is quick; changed pictures are noticed as by `index`. With
-/// --index, pictures go into that index instead. --fresh begins anew, and the folder may be deleted at any time.
-///
-/// The model is that of --model, else the index's own, else the default.
-#[derive(Args, Debug)]
-pub(crate) struct RetrievalFlags {
-    /// Folder of the pictures. For muge, files named by their number: MUGE's own form is unpacked with
-    /// python3 -c "import base64,sys;[open(f'{int(i)}.jpg','wb').write(base64.urlsafe_b64decode(b)) for i,b in
-    /// (l.split('\t') for l in sys.stdin)]" < valid_imgs.tsv
-    #[arg(long, value_name = "DIR")]
-    pub(crate) images: PathBuf,
-    /// Captions in UTF-8, in one of the layouts; a picture may have several
-    #[arg(long, value_name = "FILE")]
-    pub(crate) captions: PathBuf,
-    /// Form of the captions [default: told by the file's name, else by its first line]
-    #[arg(long, value_name = "LAYOUT", value_enum)]
-    pub(crate) layout: Option<CaptionLayout>,
-    /// Pictures to compare with, the name of one a line; what stands behind a tab is passed over
-    #[arg(long, value_name = "FILE")]
-    pub(crate) candidates: Option<PathBuf>,
-    /// The k of R@k
-    #[arg(short, value_name = "K,…", value_delimiter = ',', default_value = "1,5,10",
-        value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) k: Vec<u32>,
-    /// Show what the model's authors measured on this set, and the difference
-    #[arg(long, value_name = "SET", value_enum)]
-    pub(crate) published: Option<PublishedSet>,
-    /// Write texts.jsonl, predictions.jsonl and their .tr and tr_ counterparts for the evaluation scripts of
-    /// Chinese-CLIP, with the first 10 answers to each query, and images.tsv with the number of each picture
-    #[arg(long, value_name = "DIR")]
-    pub(crate) export: Option<PathBuf>,
-    /// Replace files that an earlier --export has written
-    #[arg(long, requires = "export")]
-    pub(crate) overwrite: bool,
-    /// Embed everything anew, whatever is in the cache
-    #[arg(long)]
-    pub(crate) fresh: bool,
-    /// Form of the answer
-    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = SummaryFormat::Text)]
-    pub(crate) format: SummaryFormat,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum CaptionLayout {
-    /// Path of a picture below DIR, a tab, a caption
-    Tsv,
-    /// picture#number, a tab or a blank, a caption
-    #[value(name = "coco-cn")]
-    CocoCn,
-    /// As coco-cn
-    #[value(name = "flickr30k-cna")]
-    Flickr30kCna,
-    /// CSV with the columns dir (or url) and caption
-    Wukong,
-    /// A JSON object a line with query_id, query_text, item_ids, or text_id, text, image_ids, as Chinese-CLIP has it
-    Muge,
-}
-
-/// A set that the authors of models have measured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum PublishedSet {
-    #[value(name = "coco-cn")]
-    CocoCn,
-    #[value(name = "wukong50k")]
-    Wukong50k,
-    #[value(name = "flickr30k-cna")]
-    Flickr30kCna,
-    /// Classes: for eval classification
-    #[value(name = "imagenet1k-cn")]
-    Imagenet1kCn,
-}
-
-impl std::fmt::Display for PublishedSet {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::CocoCn => "coco-cn",
-            Self::Wukong50k => "wukong50k",
-            Self::Flickr30kCna => "flickr30k-cna",
-            Self::Imagenet1kCn => "imagenet1k-cn",
-        })
-    }
-}
-
-/// How often the label that fits a picture best is the right one.
-///
-/// Each picture is compared with every label, labels without pictures included; top-k is the share of pictures
-/// whose own label is among the k that fit best. Equal scores count against the right label. The class of a
-/// picture is the folder of --images that it lies in, at whatever depth, or what --classes says. Files with
-/// the same content are one picture; in several classes, it counts once in each. Pictures of a class without a
-/// label take no part. Top-1 and top-5 over all are shares of pictures, so that large classes weigh more. The
-/// model is that of --model, else the index's own, else the default. Pictures that were embedded are kept as by
-/// eval retrieval.
-#[derive(Args, Debug)]
-pub(crate) struct ClassificationFlags {
-    /// Folder of the pictures: a folder in it for each class, unless --classes is given
-    #[arg(long, value_name = "DIR")]
-    pub(crate) images: PathBuf,
-    /// Table in UTF-8, a line each: path of a picture below DIR, a tab, its class
-    #[arg(long, value_name = "TSV")]
-    pub(crate) classes: Option<PathBuf>,
-    #[command(flatten)]
-    pub(crate) labels: LabelFlags,
-    /// Show what the model's authors measured on this set, and the difference
-    #[arg(long, value_name = "SET", value_enum)]
-    pub(crate) published: Option<PublishedSet>,
-    /// Embed every picture anew, whatever is in the cache
-    #[arg(long)]
-    pub(crate) fresh: bool,
-    /// Form of the answer
-    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = SummaryFormat::Text)]
-    pub(crate) format: SummaryFormat,
 }
 
 /// Print a completion script for a shell.

@@ -8,9 +8,10 @@ use taiyi_core::{Embedding, TextEncoder as _};
 use taiyi_model::TextTower;
 use taiyi_query::classification::label_embedding;
 
+use crate::exit;
 use crate::flags::LabelFlags;
 use crate::lines;
-use crate::output::text::{escape_controls, show_path};
+use crate::output::text::{count, escape_controls, show_path};
 
 /// Where a template takes the label.
 const SLOT: &str = "{}";
@@ -31,7 +32,7 @@ impl Label {
     }
 }
 
-/// Labels, none twice, and the templates that all of them are put into.
+/// Labels, none twice for the same class, and the templates that all of them are put into.
 #[derive(Debug)]
 pub(crate) struct Labels {
     pub(crate) rows: Vec<Label>,
@@ -133,7 +134,9 @@ fn from_lists(lists: &[String]) -> anyhow::Result<Vec<Label>> {
 /// A label a line, commas and all, or a class, a tab, and its label.
 fn from_lines(path: &Path, lines: Vec<(usize, String)>) -> anyhow::Result<Vec<Label>> {
     let mut rows = Vec::new();
-    let (mut lines_of_texts, mut lines_of_classes) = (HashMap::new(), HashMap::new());
+    // What was met, with its line.
+    let (mut texts, mut classes) = (HashMap::new(), HashMap::new());
+    let (mut sharing, mut first_sharing) = (0, None);
     for (line, text) in lines {
         let place = || lines::place(path, line);
         let columns: Vec<&str> = text.split('\t').map(str::trim).collect();
@@ -150,13 +153,28 @@ fn from_lines(path: &Path, lines: Vec<(usize, String)>) -> anyhow::Result<Vec<La
             bail!("{} has nothing on one side of the tab", place());
         }
         let label = Label { text: text.to_owned(), class };
-        if let Some(first) = lines_of_texts.insert(label.text.clone(), line) {
-            bail!("{} repeats the label of line {first}: {}", place(), escape_controls(&label.text));
+        let (first, has_class) =
+            *texts.entry(label.text.clone()).or_insert_with(|| (line, label.class.is_some()));
+        if first != line {
+            let told =
+                format!("{} repeats the label of line {first}: {}", place(), escape_controls(&label.text));
+            // Two things may have one name, as the crane does that flies and the one that lifts.
+            if !has_class || label.class.is_none() {
+                bail!(told);
+            }
+            sharing += 1;
+            first_sharing.get_or_insert(told);
         }
-        if let Some(first) = lines_of_classes.insert(label.class().to_owned(), line) {
+        if let Some(first) = classes.insert(label.class().to_owned(), line) {
             bail!("{} repeats the class of line {first}: {}", place(), escape_controls(label.class()));
         }
         rows.push(label);
+    }
+    if let Some(first) = first_sharing {
+        exit::warn(&format!(
+            "{} the label of another, and cannot be told apart from it; the first: {first}",
+            count(sharing, "class has", "classes have"),
+        ));
     }
     if rows.is_empty() {
         bail!("{} has no labels: write one a line", show_path(path));
@@ -211,6 +229,8 @@ mod tests {
             ("猫\n狗\n\n猫\n", "line 4 of 标签.txt repeats the label of line 1: 猫"),
             ("a\t猫\na\t狗\n", "line 2 of 标签.txt repeats the class of line 1: a"),
             ("狗\t猫\n狗\n", "line 2 of 标签.txt repeats the class of line 1: 狗"),
+            ("a\t猫\n猫\n", "line 2 of 标签.txt repeats the label of line 1: 猫"),
+            ("猫\na\t猫\n", "line 2 of 标签.txt repeats the label of line 1: 猫"),
             ("a\tb\tc\n", "line 1 of 标签.txt has 2 tabs"),
             ("a\t\n", "line 1 of 标签.txt has nothing on one side"),
             ("\ta\n", "line 1 of 标签.txt has nothing on one side"),
@@ -219,6 +239,9 @@ mod tests {
             let told = told(file(text));
             assert!(told.contains(part), "{told}");
         }
+        // Classes of a file may share a label.
+        let rows = file("a\t鹤\nb\t狗\nc\t鹤\n").unwrap();
+        assert_eq!(rows.iter().map(Label::class).collect::<Vec<_>>(), ["a", "b", "c"]);
     }
 
     #[test]

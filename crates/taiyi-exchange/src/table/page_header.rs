@@ -1,29 +1,14 @@
 //! What stands before a page of a Parquet column: how many bytes it has, packed and unpacked.
 //!
-//! A header is a structure in Thrift's compact protocol; its first three fields are needed, the rest is passed
-//! over. The Parquet reader knows it all as well, but tells nobody before it has unpacked the page.
+//! A header's first three fields are needed, the rest is passed over. The Parquet reader knows it all as well, but
+//! tells nobody before it has unpacked the page.
 
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, Read};
+
+use super::compact::{Compact, invalid, kind};
 
 /// Statistics of a page hold two of its values each way; nothing else in a header has any size.
 const MAX_HEADER_BYTES: u64 = 1 << 20;
-/// Structures in structures, at most: statistics are at depth 2.
-const MAX_DEPTH: u32 = 8;
-
-/// Kinds of value, as the protocol numbers them.
-mod kind {
-    pub(super) const TRUE: u8 = 1;
-    pub(super) const FALSE: u8 = 2;
-    pub(super) const BYTE: u8 = 3;
-    pub(super) const I16: u8 = 4;
-    pub(super) const I32: u8 = 5;
-    pub(super) const I64: u8 = 6;
-    pub(super) const DOUBLE: u8 = 7;
-    pub(super) const BINARY: u8 = 8;
-    pub(super) const LIST: u8 = 9;
-    pub(super) const SET: u8 = 10;
-    pub(super) const STRUCT: u8 = 12;
-}
 
 /// A page of an index, which readers of values pass over.
 const INDEX_PAGE: i64 = 1;
@@ -47,7 +32,7 @@ impl PageHeader {
     /// # Errors
     /// `InvalidData` for anything but a header, and what `input` fails with.
     pub(super) fn read(input: &mut impl Read) -> io::Result<Self> {
-        let mut input = Compact { input: input.take(MAX_HEADER_BYTES), read: 0 };
+        let mut input = Compact::new(input.take(MAX_HEADER_BYTES));
         let mut first = [0; 3];
         for (number, value) in (1..).zip(&mut first) {
             if input.field(number - 1)? != Some((number, kind::I32)) {
@@ -55,107 +40,17 @@ impl PageHeader {
             }
             *value = input.integer()?;
         }
-        let mut last = 3;
-        while let Some((number, kind)) = input.field(last)? {
-            input.pass_over(kind, MAX_DEPTH)?;
-            last = number;
+        while let Some((_, kind)) = input.field(0)? {
+            input.pass_over(kind)?;
         }
         let [page_type, unpacked, packed] = first;
         let size = |bytes: i64| u64::try_from(bytes).map_err(|_| invalid());
         Ok(Self {
-            length: input.read,
+            length: input.bytes_read(),
             is_index: page_type == INDEX_PAGE,
             packed: size(packed)?,
             unpacked: size(unpacked)?,
         })
-    }
-}
-
-fn invalid() -> io::Error {
-    io::Error::from(ErrorKind::InvalidData)
-}
-
-/// Takes values of the compact protocol off the front of a file.
-struct Compact<R> {
-    input: R,
-    /// Bytes taken so far.
-    read: u64,
-}
-
-impl<R: Read> Compact<R> {
-    fn byte(&mut self) -> io::Result<u8> {
-        let mut byte = [0];
-        self.input.read_exact(&mut byte)?;
-        self.read += 1;
-        Ok(byte[0])
-    }
-
-    fn pass_bytes(&mut self, count: u64) -> io::Result<()> {
-        let passed = io::copy(&mut self.input.by_ref().take(count), &mut io::sink())?;
-        self.read += passed;
-        if passed == count { Ok(()) } else { Err(ErrorKind::UnexpectedEof.into()) }
-    }
-
-    /// Seven bits a byte, the lowest first.
-    fn unsigned(&mut self) -> io::Result<u64> {
-        let mut value = 0;
-        for shift in (0..64).step_by(7) {
-            let byte = self.byte()?;
-            value |= u64::from(byte & 0x7f) << shift;
-            if byte & 0x80 == 0 {
-                return Ok(value);
-            }
-        }
-        Err(invalid())
-    }
-
-    /// Zigzag: 0, −1, 1, −2, …
-    fn integer(&mut self) -> io::Result<i64> {
-        let value = self.unsigned()?;
-        Ok((value >> 1).cast_signed() ^ -(value & 1).cast_signed())
-    }
-
-    /// Number and kind of the next field of a structure, whose last one was `last`; `None` at its end.
-    fn field(&mut self, last: i64) -> io::Result<Option<(i64, u8)>> {
-        let byte = self.byte()?;
-        let (step, kind) = (byte >> 4, byte & 0xf);
-        match (step, kind) {
-            (_, 0) => Ok(None),
-            (0, kind) => Ok(Some((self.integer()?, kind))),
-            (step, kind) => Ok(Some((last.saturating_add(i64::from(step)), kind))),
-        }
-    }
-
-    fn pass_over(&mut self, kind: u8, depth: u32) -> io::Result<()> {
-        let depth = depth.checked_sub(1).ok_or_else(invalid)?;
-        match kind {
-            // In a field, its kind is its value.
-            kind::TRUE | kind::FALSE => Ok(()),
-            kind::BYTE => self.pass_bytes(1),
-            kind::I16 | kind::I32 | kind::I64 => self.unsigned().map(drop),
-            kind::DOUBLE => self.pass_bytes(8),
-            kind::BINARY => {
-                let length = self.unsigned()?;
-                self.pass_bytes(length)
-            }
-            kind::LIST | kind::SET => {
-                let byte = self.byte()?;
-                let (short, element) = (byte >> 4, byte & 0xf);
-                let count = if short == 0xf { self.unsigned()? } else { u64::from(short) };
-                match element {
-                    kind::TRUE | kind::FALSE => self.pass_bytes(count),
-                    element => (0..count).try_for_each(|_| self.pass_over(element, depth)),
-                }
-            }
-            kind::STRUCT => {
-                while let Some((_, kind)) = self.field(0)? {
-                    self.pass_over(kind, depth)?;
-                }
-                Ok(())
-            }
-            // No header has a map.
-            _ => Err(invalid()),
-        }
     }
 }
 

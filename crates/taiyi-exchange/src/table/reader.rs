@@ -12,10 +12,13 @@ use parquet::column::page::PageReader;
 use parquet::column::reader::ColumnReaderImpl;
 use parquet::data_type::{ByteArray, ByteArrayType, DataType, DoubleType, Int32Type, Int64Type};
 use parquet::errors::{ParquetError, Result as ParquetResult};
+use parquet::file::metadata::ParquetStatisticsPolicy;
 use parquet::file::reader::{FileReader as _, SerializedFileReader};
+use parquet::file::serialized_reader::ReadOptionsBuilder;
 use parquet::schema::types::{ColumnDescPtr, SchemaDescriptor};
 
 use super::pages::BoundedPages;
+use super::schema::read_schema;
 use super::{HEIGHT_COLUMN, PATH_COLUMN, TAKEN_COLUMN, WIDTH_COLUMN};
 use crate::ExchangeError;
 
@@ -76,7 +79,7 @@ impl TableReader {
         let failed = |e| ExchangeError::io(path, e);
         let file = File::open(path).map_err(failed)?;
         let reader_file = file.try_clone().map_err(failed)?;
-        let reader = guarded(path, || SerializedFileReader::new(reader_file))?;
+        let reader = guarded(path, || open(reader_file))?;
         let metadata = reader.metadata().file_metadata();
         let rows = u64::try_from(metadata.num_rows())
             .map_err(|_| ExchangeError::file(path, "it is damaged: its number of rows is negative"))?;
@@ -154,6 +157,17 @@ impl TableReader {
         self.next_group += 1;
         Ok(true)
     }
+}
+
+fn open(file: File) -> ParquetResult<SerializedFileReader<File>> {
+    // What the file says of its values is of no use here.
+    let options = ReadOptionsBuilder::new()
+        .with_parquet_schema(read_schema(&file)?)
+        .with_column_stats_policy(ParquetStatisticsPolicy::SkipAll)
+        .with_encoding_stats_policy(ParquetStatisticsPolicy::SkipAll)
+        .with_size_stats_policy(ParquetStatisticsPolicy::SkipAll)
+        .build();
+    SerializedFileReader::new_with_options(file, options)
 }
 
 /// What can be a side of a picture.

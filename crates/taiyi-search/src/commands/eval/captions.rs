@@ -117,11 +117,11 @@ impl Captions {
             if found.rows.is_empty() {
                 bail!("none of the pictures is in {}; the first is {first}", show_path(images));
             }
-            exit::warn(&format!(
-                "{missing} not in {}, so that {} no part; the first is {first}",
-                show_path(images),
-                count(found.without_picture as u64, "caption takes", "captions take"),
-            ));
+            let captions = match found.without_picture {
+                0 => "though every caption has another that is".to_owned(),
+                n => format!("so that {} no part", count(n as u64, "caption takes", "captions take")),
+            };
+            exit::warn(&format!("{missing} not in {}, {captions}; the first is {first}", show_path(images)));
         }
         Ok(found)
     }

@@ -107,7 +107,7 @@ fn is_of_damage(error: &anyhow::Error) -> bool {
 enum Place {
     /// The index that `--index` names.
     Own(PathBuf),
-    /// A folder of the cache, one for each model and folder of pictures.
+    /// A folder of the cache, one for each model, way of decoding and folder of pictures.
     Cache(PathBuf),
 }
 
@@ -122,7 +122,8 @@ impl Place {
             return Ok(Self::Own(settings.index_dir.clone()));
         }
         let images = images.canonicalize().with_context(|| show_path(images))?;
-        let key = [model.id.weights.as_bytes(), b"\0", images.as_os_str().as_encoded_bytes()].concat();
+        let decoding: &[u8] = if settings.full_decode { b"\0full decode\0" } else { b"\0" };
+        let key = [model.id.weights.as_bytes(), decoding, images.as_os_str().as_encoded_bytes()].concat();
         let name: String = ContentHash::of(&key).to_hex().chars().take(16).collect();
         Ok(Self::Cache(settings.cache_dir.join("eval").join("pictures").join(name)))
     }

@@ -48,12 +48,15 @@ pub(super) struct TextCache {
 impl TextCache {
     /// Opens the cache of a model; an empty one where there is none, where it is damaged, and for `is_fresh`.
     pub(super) fn open(settings: &Settings, model: &ModelId, is_fresh: bool) -> Self {
-        let dir = settings.cache_dir.join("eval").join("texts");
-        let mut cache = Self { dir, model: model.clone(), kept: Texts::new(), new: Texts::new() };
+        let mut cache = Self::new(settings.cache_dir.join("eval").join("texts"), model);
         if !is_fresh {
             cache.kept = cache.read();
         }
         cache
+    }
+
+    fn new(dir: PathBuf, model: &ModelId) -> Self {
+        Self { dir, model: model.clone(), kept: Texts::new(), new: Texts::new() }
     }
 
     pub(super) fn get(&self, text: &str) -> Option<Arc<KnownText>> {
@@ -81,8 +84,9 @@ impl TextCache {
     }
 
     fn file(&self) -> PathBuf {
-        let digits: String = self.model.weights.chars().filter(char::is_ascii_hexdigit).take(16).collect();
-        self.dir.join(format!("{digits}.bin"))
+        // Of all that tells models apart: two precisions of one differ in the last characters.
+        let name = ContentHash::of(self.model.weights.as_bytes()).to_hex();
+        self.dir.join(format!("{name}.bin"))
     }
 
     fn head(&self) -> String {
@@ -99,8 +103,12 @@ impl TextCache {
                 return Texts::new();
             }
         };
-        decode(&bytes, &self.head(), self.model.dimension).unwrap_or_else(|| {
-            exit::warn(&format!("{} is damaged, so texts are embedded anew", show_path(&file)));
+        decode(&bytes, &self.head(), self.model.dimension).unwrap_or_else(|unusable| {
+            let why = match unusable {
+                Unusable::Damaged => "is damaged",
+                Unusable::Other => "is of another model or another version of taiyi-search",
+            };
+            exit::warn(&format!("{} {why}, so texts are embedded anew", show_path(&file)));
             Texts::new()
         })
     }
@@ -115,7 +123,7 @@ impl TextCache {
         let file = self.file();
         let mut all = fs::read(&file)
             .ok()
-            .and_then(|bytes| decode(&bytes, &self.head(), self.model.dimension))
+            .and_then(|bytes| decode(&bytes, &self.head(), self.model.dimension).ok())
             .unwrap_or_default();
         all.extend(self.new.iter().map(|(hash, known)| (*hash, Arc::clone(known))));
         if all.len().saturating_mul(record_bytes(self.model.dimension)) > MOST_BYTES {
@@ -151,13 +159,29 @@ fn encode(texts: &Texts, head: &str) -> Vec<u8> {
     bytes
 }
 
-/// `None` for what is not whole, or of another model.
-fn decode(bytes: &[u8], head: &str, dimension: usize) -> Option<Texts> {
+/// Why a file is begun anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unusable {
+    /// It is not as it was written.
+    Damaged,
+    /// It is whole, and begins with another head.
+    Other,
+}
+
+fn decode(bytes: &[u8], head: &str, dimension: usize) -> Result<Texts, Unusable> {
+    let content = checked(bytes).ok_or(Unusable::Damaged)?;
+    let records = content.strip_prefix(head.as_bytes()).ok_or(Unusable::Other)?;
+    decode_records(records, dimension).ok_or(Unusable::Damaged)
+}
+
+/// What stands before the checksum, where it is as it was written.
+fn checked(bytes: &[u8]) -> Option<&[u8]> {
     let (content, sum) = bytes.split_at_checked(bytes.len().checked_sub(HASH_BYTES)?)?;
-    if ContentHash::of(content).0 != sum {
-        return None;
-    }
-    let records = content.strip_prefix(head.as_bytes())?.chunks_exact(record_bytes(dimension));
+    (ContentHash::of(content).0 == sum).then_some(content)
+}
+
+fn decode_records(bytes: &[u8], dimension: usize) -> Option<Texts> {
+    let records = bytes.chunks_exact(record_bytes(dimension));
     if !records.remainder().is_empty() {
         return None;
     }
@@ -196,25 +220,51 @@ mod tests {
         ) {
             let texts = texts(&vectors);
             let mut bytes = encode(&texts, "head\n");
-            prop_assert_eq!(decode(&bytes, "head\n", 3), Some(texts));
-            prop_assert_eq!(decode(&bytes, "other\n", 3), None);
-            prop_assert_eq!(decode(&bytes[..bytes.len() - 1], "head\n", 3), None);
+            prop_assert_eq!(decode(&bytes, "head\n", 3), Ok(texts));
+            prop_assert_eq!(decode(&bytes, "other\n", 3), Err(Unusable::Other));
+            prop_assert_eq!(decode(&bytes[..bytes.len() - 1], "head\n", 3), Err(Unusable::Damaged));
             let at = at.index(bytes.len());
             bytes[at] ^= 1 << bit;
-            prop_assert_eq!(decode(&bytes, "head\n", 3), None, "byte {}", at);
+            prop_assert_eq!(decode(&bytes, "head\n", 3), Err(Unusable::Damaged), "byte {}", at);
+        }
+    }
+
+    #[test]
+    fn precisions_of_a_model_have_files_of_their_own() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = |weights: &str| {
+            let model = ModelId { name: "m".into(), weights: weights.into(), dimension: 3 };
+            let mut cache = TextCache::new(dir.path().to_owned(), &model);
+            cache.kept = cache.read();
+            cache
+        };
+        let known = |first: f32| {
+            let embedding = Embedding::normalize(vec![first, 1.0, 0.0]).unwrap();
+            KnownText { embedding, is_cut: false }
+        };
+        let models =
+            [("0123456789abcdef00", 0.0), ("0123456789abcdef00+int8.1", 1.0), ("0123456789abcdef01", 2.0)];
+        for (weights, first) in models {
+            let mut cache = cache(weights);
+            assert!(cache.get("猫").is_none(), "{weights}");
+            cache.insert("猫", known(first));
+            cache.save();
+        }
+        for (weights, first) in models {
+            assert_eq!(cache(weights).get("猫").as_deref(), Some(&known(first)), "{weights}");
         }
     }
 
     #[test]
     fn what_is_no_cache_is_refused() {
-        assert_eq!(decode(b"", "", 3), None);
+        assert_eq!(decode(b"", "", 3), Err(Unusable::Damaged));
         let mut bytes = b"head\n0123".to_vec();
         bytes.extend_from_slice(&ContentHash::of(&bytes).0);
-        assert_eq!(decode(&bytes, "head\n", 3), None, "a part of a record");
+        assert_eq!(decode(&bytes, "head\n", 3), Err(Unusable::Damaged), "a part of a record");
         let mut bytes = encode(&Texts::new(), "head\n");
         bytes.truncate(5);
         bytes.extend([0; 33 + 12]);
         bytes.extend_from_slice(&ContentHash::of(&bytes).0);
-        assert_eq!(decode(&bytes, "head\n", 3), None, "a vector without a direction");
+        assert_eq!(decode(&bytes, "head\n", 3), Err(Unusable::Damaged), "a vector without a direction");
     }
 }
