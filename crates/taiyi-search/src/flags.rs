@@ -44,7 +44,7 @@ pub(crate) struct GlobalFlags {
     /// same results [default: the index's own; for a new index f32] [env: TAIYI_PRECISION]
     #[arg(long, global = true, value_name = "PRECISION", value_parser = precision_parser())]
     pub(crate) precision: Option<Precision>,
-    /// Threads for decoding and for the model [default: one a processor]
+    /// Threads for all that takes long: decoding, the model, graphs, scans [default: one a processor]
     /// [env: TAIYI_THREADS]
     #[arg(long, global = true, value_name = "N")]
     pub(crate) threads: Option<usize>,
@@ -53,7 +53,8 @@ pub(crate) struct GlobalFlags {
     #[cfg(feature = "cuda")]
     #[arg(long, global = true, value_name = "DEVICE", value_parser = device_parser)]
     pub(crate) device: Option<taiyi_model::Device>,
-    /// Decode large JPEGs whole: slower, and an embedding differs by less than 0.002 of a cosine. Pictures that are in
+    /// Decode large JPEGs whole: slower, and the embedding of a photo differs by less than 0.002 of a
+    /// cosine. Pictures that are in
     /// the index keep the embedding they have [env: TAIYI_FULL_DECODE]
     #[arg(long, global = true)]
     pub(crate) full_decode: bool,
