@@ -54,8 +54,7 @@ pub(crate) struct GlobalFlags {
     #[arg(long, global = true, value_name = "DEVICE", value_parser = device_parser)]
     pub(crate) device: Option<taiyi_model::Device>,
     /// Decode large JPEGs whole: slower, and the embedding of a photo differs by less than 0.002 of a
-    /// cosine. Pictures that are in
-    /// the index keep the embedding they have [env: TAIYI_FULL_DECODE]
+    /// cosine. Pictures that are in the index keep the embedding they have [env: TAIYI_FULL_DECODE]
     #[arg(long, global = true)]
     pub(crate) full_decode: bool,
     /// Say more on standard error; twice for details
