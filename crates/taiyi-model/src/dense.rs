@@ -57,6 +57,14 @@ impl Dense {
         Self { inputs, outputs, weights: Weights::Int8(int8::Level::detect(), weights), bias }
     }
 
+    /// Brings the weights into memory before they are read.
+    pub(crate) fn fetch(&self) {
+        match &self.weights {
+            Weights::F32(values) => values.fetch(),
+            Weights::Int8(_, quantised) => quantised.fetch(),
+        }
+    }
+
     fn int8_level(&self) -> Option<int8::Level> {
         match &self.weights {
             Weights::F32(_) => None,

@@ -79,6 +79,13 @@ impl FileBytes {
         }
     }
 
+    /// Brings `range` into memory before it is read.
+    pub(crate) fn fetch(&self, range: Range<usize>) {
+        if let Self::Mapped(map) = self {
+            map.fetch(range);
+        }
+    }
+
     /// Tells the system that `range` was read for the last time for now.
     pub(crate) fn release(&self, range: Range<usize>) {
         if let Self::Mapped(map) = self {

@@ -221,6 +221,11 @@ pub(crate) struct Quantised {
 }
 
 impl Quantised {
+    /// Brings them into memory before they are read.
+    pub(crate) fn fetch(&self) {
+        self.values.file.fetch(self.values.range.clone());
+    }
+
     /// As the kernels take them; `None` if sizes do not fit together, which is asked when this is made.
     pub(crate) fn blocks(&self) -> Option<Blocks<'_>> {
         Blocks::new(self.channels, self.inputs, self.values.as_i8(), &self.scales, &self.sums)

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use taiyi_core::{Embedding, EncodeError, TextEncoder};
 
@@ -46,9 +47,23 @@ impl TextTower {
         dimension: usize,
         options: &TowerOptions,
     ) -> Result<Self, ModelError> {
-        let tokenizer = Tokenizer::read(files, vocabulary, config.vocabulary, config.positions)?;
-        let bert = Bert::load(source, config, layout, dimension)?;
         let workers = Workers::new(options.threads, source.path())?;
+        let is_reading = AtomicBool::new(true);
+        let (tokenizer, bert) = workers.both(
+            || {
+                let read = Tokenizer::read(files, vocabulary, config.vocabulary, config.positions);
+                is_reading.store(false, Ordering::Relaxed);
+                read
+            },
+            || {
+                let bert = Bert::load(source, config, layout, dimension)?;
+                // A process that answers one prompt spends a third of its time on the vocabulary and a third on
+                // touching weights.
+                bert.fetch(|| is_reading.load(Ordering::Relaxed));
+                Ok::<_, ModelError>(bert)
+            },
+        );
+        let (tokenizer, bert) = (tokenizer?, bert?);
         Ok(Self { path: source.path().to_owned(), tokenizer, bert, dimension, workers })
     }
 

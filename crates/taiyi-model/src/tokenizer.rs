@@ -68,14 +68,14 @@ impl Tokenizer {
         vocabulary: usize,
         max_tokens: usize,
     ) -> Result<Self, ModelError> {
-        let tokenizer = if is_json(path) { from_json(files, path)? } else { from_vocabulary(files, path)? };
+        let (tokenizer, largest) =
+            if is_json(path) { from_json(files, path)? } else { from_vocabulary(files, path)? };
         let id = |token: &str| {
             tokenizer
                 .token_to_id(token)
                 .ok_or_else(|| ModelError::corrupt(path, format!("the vocabulary has no {token}")))
         };
         let (separator, padding) = (id(SEPARATOR)?, id(PADDING)?);
-        let largest = tokenizer.get_vocab(true).into_values().max().unwrap_or(0);
         if largest as usize >= vocabulary {
             return Err(ModelError::mismatch(
                 path,
@@ -115,10 +115,13 @@ impl std::fmt::Debug for Tokenizer {
     }
 }
 
-fn from_vocabulary(files: Files, path: &Path) -> Result<tokenizers::Tokenizer, ModelError> {
+/// With the largest id.
+fn from_vocabulary(files: Files, path: &Path) -> Result<(tokenizers::Tokenizer, u32), ModelError> {
     let entries = read_vocabulary(files, path)?;
     // An empty map of the type that the builder takes.
     let mut ids = WordPiece::read_bytes(&[]).map_err(|error| ModelError::corrupt(path, error.to_string()))?;
+    ids.reserve(entries.len());
+    let last = entries.len().saturating_sub(1) as u32;
     for (id, entry) in (0u32..).zip(entries) {
         ids.insert(entry, id);
     }
@@ -145,17 +148,21 @@ fn from_vocabulary(files: Files, path: &Path) -> Result<tokenizers::Tokenizer, M
     // Typed by the user they are the tokens themselves, as in transformers.
     let special = [UNKNOWN, SEPARATOR, PADDING, CLASSIFY, MASK].map(|token| AddedToken::from(token, true));
     tokenizer.add_special_tokens(special).map_err(|error| ModelError::corrupt(path, error.to_string()))?;
-    Ok(tokenizer)
+    // One that the vocabulary has not gets the next id. Asking the tokenizer would copy its vocabulary.
+    let mask = tokenizer.token_to_id(MASK).unwrap_or(0);
+    Ok((tokenizer, mask.max(last)))
 }
 
-fn from_json(files: Files, path: &Path) -> Result<tokenizers::Tokenizer, ModelError> {
+/// With the largest id.
+fn from_json(files: Files, path: &Path) -> Result<(tokenizers::Tokenizer, u32), ModelError> {
     let bytes = files.read(path).map_err(|error| ModelError::io(path, error))?;
     let mut tokenizer = tokenizers::Tokenizer::from_bytes(&bytes)
         .map_err(|error| ModelError::corrupt(path, error.to_string()))?;
     // Length and padding are this crate's business, whatever the file was saved with.
     tokenizer.with_padding(None);
     tokenizer.with_truncation(None).map_err(|error| ModelError::corrupt(path, error.to_string()))?;
-    Ok(tokenizer)
+    let largest = tokenizer.get_vocab(true).into_values().max().unwrap_or(0);
+    Ok((tokenizer, largest))
 }
 
 /// Feeds what decides the ids to `take`: the vocabulary, and of a `tokenizer.json` also its rules.

@@ -24,6 +24,13 @@ impl Values {
         Some(Self::Owned(values.iter().copied().map(f32::from_le_bytes).collect()))
     }
 
+    /// Brings what is mapped into memory before it is read.
+    pub(crate) fn fetch(&self) {
+        if let Self::Mapped { file, range } = self {
+            file.fetch(range.clone());
+        }
+    }
+
     pub(crate) fn as_slice(&self) -> &[f32] {
         match self {
             // Checked when made; a map does not move.

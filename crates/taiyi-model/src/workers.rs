@@ -32,6 +32,15 @@ impl Workers {
         self.pool.current_num_threads().max(1)
     }
 
+    /// Runs both, side by side if there is more than one thread, else one after the other.
+    pub(crate) fn both<A: Send, B: Send>(
+        &self,
+        first: impl FnOnce() -> A + Send,
+        second: impl FnOnce() -> B + Send,
+    ) -> (A, B) {
+        self.pool.join(first, second)
+    }
+
     /// Runs `forward` over `batches`, results in order: side by side, on one thread each; or one batch alone on
     /// all threads.
     pub(crate) fn run<I: Sync, O: Send, E: Send>(
@@ -61,6 +70,19 @@ impl Workers {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn both_are_run_in_order_on_one_thread() {
+        for threads in [1, 2] {
+            let workers = Workers::new(NonZeroUsize::new(threads).unwrap(), Path::new("weights")).unwrap();
+            let (order, done) =
+                (Mutex::new(Vec::new()), |order: &Mutex<Vec<_>>, step| order.lock().unwrap().push(step));
+            let both = workers.both(|| done(&order, 1), || done(&order, 2));
+            assert_eq!(both, ((), ()));
+            let order = order.into_inner().unwrap();
+            assert!(order == [1, 2] || threads == 2 && order == [2, 1], "{order:?}");
+        }
+    }
 
     #[test]
     fn order_threads_and_errors() {

@@ -121,7 +121,13 @@ impl Filter {
     /// Whether everything passes.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.paths.is_empty() && self.after.is_none() && self.before.is_none()
+        self.paths.is_empty() && !self.has_dates()
+    }
+
+    /// Whether pictures pass by their dates, so that the time zone matters.
+    #[must_use]
+    pub fn has_dates(&self) -> bool {
+        self.after.is_some() || self.before.is_some()
     }
 
     /// Whether one file of a picture fits the conditions on paths.

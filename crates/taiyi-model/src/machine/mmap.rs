@@ -27,6 +27,20 @@ impl MappedFile {
         &self.0
     }
 
+    /// Brings `range` into this process now, and not page by page when it is first read. Failing to is no failure.
+    pub(crate) fn fetch(&self, range: Range<usize>) {
+        #[cfg(target_os = "linux")]
+        if range.end <= self.0.len() {
+            // Kernels before 5.14 do not know it.
+            let told = self.0.advise_range(memmap2::Advice::PopulateRead, range.start, range.len());
+            if let Err(error) = told {
+                tracing::debug!(%error, "mapped pages were not fetched");
+            }
+        }
+        #[cfg(not(target_os = "linux"))]
+        let _ = range;
+    }
+
     /// Tells the system that `range` was read for the last time for now, so that a gigabyte of weights does
     /// not count twice against memory: once mapped, once copied. Failing to tell is no failure.
     pub(crate) fn release(&self, range: Range<usize>) {

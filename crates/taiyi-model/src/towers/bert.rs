@@ -9,6 +9,7 @@ use crate::machine::Panels;
 use crate::quantised::Table;
 use crate::source::Source;
 use crate::team::Team;
+use crate::values::Values;
 use crate::weights::{Role, TensorSpec, WeightFile};
 
 const CLASSIFIER: &str = "classifier.weight";
@@ -151,8 +152,10 @@ pub(crate) struct Bert {
     width: usize,
     /// `[vocabulary, width]`
     words: Table,
-    /// `[positions, width]`, the first token type's row added.
-    positions: Vec<f32>,
+    /// `[positions, width]`
+    positions: Values,
+    /// `[token types, width]`, of which the first row is used.
+    types: Values,
     norm: Norm,
     stack: Stack,
     head: Head,
@@ -167,13 +170,6 @@ impl Bert {
     ) -> Result<Self, ModelError> {
         let layers = &config.layers;
         let table = |name: &str| layout.name(&format!("embeddings.{name}_embeddings.weight"));
-        let mut positions = source.vector(&table("position"))?;
-        let types = source.values(&table("token_type"))?;
-        for row in positions.chunks_mut(layers.width) {
-            for (value, kind) in row.iter_mut().zip(types.as_slice()) {
-                *value += kind;
-            }
-        }
         let names = |index| {
             let layer = layout.name(&format!("encoder.layer.{index}"));
             let part = |name: &str| format!("{layer}.{name}");
@@ -191,11 +187,17 @@ impl Bert {
         Ok(Self {
             width: layers.width,
             words: source.table(&table("word"))?,
-            positions,
+            positions: source.values(&table("position"))?,
+            types: source.values(&table("token_type"))?,
             norm: Norm::load(source, &layout.name("embeddings.LayerNorm"), layers.eps)?,
             stack: Stack::load(source, layers, Order::After, names)?,
             head: Head::load(source, layout, layers.width, dimension)?,
         })
+    }
+
+    /// Brings weights into memory before they are read, for as long as there `is_time`.
+    pub(crate) fn fetch(&self, is_time: impl Fn() -> bool) {
+        self.stack.fetch(is_time);
     }
 
     /// Embeds `texts`: a row each, not of unit length. Attended padding is the token `pad_id`; masked padding
@@ -223,11 +225,13 @@ impl Bert {
         for (text, sequence) in texts.iter().zip(&scratch.sequences) {
             let ids = text.iter().copied().chain(std::iter::repeat(pad_id));
             for ((token, id), position) in
-                sequence.clone().zip(ids).zip(self.positions.chunks_exact(self.width))
+                sequence.clone().zip(ids).zip(self.positions.as_slice().chunks_exact(self.width))
             {
                 let word = self.words.row(id as usize, self.width);
-                for ((value, word), position) in scratch.hidden.token_mut(token).zip(word).zip(position) {
-                    *value = word + position;
+                let places =
+                    position.iter().zip(self.types.as_slice()).map(|(position, kind)| position + kind);
+                for ((value, word), place) in scratch.hidden.token_mut(token).zip(word).zip(places) {
+                    *value = word + place;
                 }
             }
         }

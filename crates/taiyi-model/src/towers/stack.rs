@@ -126,6 +126,15 @@ impl Stack {
         Ok(Self { order, heads: layers.heads, activation: layers.activation, layers: loaded })
     }
 
+    /// Brings weights into memory in the order in which they will be read, for as long as there `is_time`.
+    pub(crate) fn fetch(&self, is_time: impl Fn() -> bool) {
+        let dense = self.layers.iter().flat_map(|layer| {
+            let Layer { query, key, value, out, up, down, .. } = layer;
+            [query, key, value, out, up, down]
+        });
+        dense.take_while(|_| is_time()).for_each(Dense::fetch);
+    }
+
     /// Runs `scratch.hidden` through the layers and leaves there the last state of every sequence's first token,
     /// `[sequences, width]`: of the last layer, nothing else is computed, as nothing else is used.
     pub(crate) fn forward(&self, team: &Team, scratch: &mut Scratch) {

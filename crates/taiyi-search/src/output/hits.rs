@@ -1,5 +1,6 @@
 //! Hits in the forms of `query --format`.
 
+use std::cell::LazyCell;
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -17,7 +18,8 @@ pub(crate) struct HitWriter<W> {
     format: HitFormat,
     nul: bool,
     model: String,
-    zone: TimeZone,
+    /// Looking it up reads through the system's whole list of zones, and paths need none.
+    zone: LazyCell<TimeZone>,
     /// Whether each table is headed by its prompt: needed as soon as there are several.
     headed: bool,
     written: usize,
@@ -25,7 +27,7 @@ pub(crate) struct HitWriter<W> {
 
 impl<W: Write> HitWriter<W> {
     pub(crate) fn new(out: W, format: HitFormat, nul: bool, model: String, headed: bool) -> Self {
-        Self { out, format, nul, model, zone: TimeZone::system(), headed, written: 0 }
+        Self { out, format, nul, model, zone: LazyCell::new(TimeZone::system), headed, written: 0 }
     }
 
     /// Writes the hits of one prompt, and lets a reader at the other end of a pipe have them at once.
