@@ -28,6 +28,10 @@ use crate::exit::Exit;
 use crate::flags::{Cli, Command, TuiFlags};
 use crate::settings::Settings;
 
+/// Gives back what an index run no longer needs, where glibc's holds on to it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     exit::code_of(run(&cli))
