@@ -1,4 +1,5 @@
-//! Reading the ledger for a publication: every content with its locations, and every failure.
+//! What a publication is made from: every content with its locations, and every failure. Here it is read from the
+//! ledger alone.
 //!
 //! Records stay encoded in a few large buffers: a million pictures take some 200 MB, not a gigabyte of
 //! small allocations.
@@ -7,10 +8,10 @@ use std::ops::Range;
 
 use crate::encoding::{put_failed_location, put_location, put_metadata};
 use crate::ledger::Ledger;
-use crate::{ContentHash, LocationState, Root, RowTime, StoreError};
+use crate::{ContentHash, FileStamp, LocationState, Root, RowTime, StoreError};
 
 /// What a publication is made from.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 pub(crate) struct Collected {
     pub(crate) roots: Vec<Root>,
     /// Contents that lie somewhere, in the order of their hashes.
@@ -25,7 +26,7 @@ pub(crate) struct Collected {
 }
 
 /// One content.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(crate) struct CollectedContent {
     pub(crate) hash: ContentHash,
     pub(crate) time: Option<RowTime>,
@@ -35,6 +36,11 @@ pub(crate) struct CollectedContent {
 }
 
 impl Collected {
+    /// Nothing yet.
+    pub(crate) fn below(roots: Vec<Root>) -> Self {
+        Self { roots, ..Self::default() }
+    }
+
     /// Encoded metadata of a content.
     pub(crate) fn metadata(&self, content: &CollectedContent) -> &[u8] {
         self.metadata.get(content.metadata.clone()).unwrap_or(&[])
@@ -45,10 +51,41 @@ impl Collected {
         self.locations.get(content.locations.clone()).unwrap_or(&[])
     }
 
+    /// Adds a content behind all others; encoded metadata and locations are what the two functions append.
+    pub(crate) fn push(
+        &mut self,
+        hash: ContentHash,
+        time: Option<RowTime>,
+        location_count: usize,
+        put_metadata: impl FnOnce(&mut Vec<u8>),
+        put_locations: impl FnOnce(&mut Vec<u8>),
+    ) {
+        let (metadata_from, locations_from) = (self.metadata.len(), self.locations.len());
+        put_metadata(&mut self.metadata);
+        put_locations(&mut self.locations);
+        self.contents.push(CollectedContent {
+            hash,
+            time,
+            location_count: location_count as u32,
+            metadata: metadata_from..self.metadata.len(),
+            locations: locations_from..self.locations.len(),
+        });
+        self.location_count += location_count;
+    }
+
     /// Which of the contents this is.
     pub(crate) fn position(&self, hash: &ContentHash) -> Option<usize> {
         self.contents.binary_search_by_key(hash, |content| content.hash).ok()
     }
+}
+
+/// When a picture was taken, or else the first of its files was written.
+pub(crate) fn time_of(taken_s: Option<i64>, stamps: impl IntoIterator<Item = FileStamp>) -> Option<RowTime> {
+    // An imported file was never looked at.
+    let looked_at = stamps.into_iter().filter(|stamp| !stamp.is_imported());
+    let earliest_ns = looked_at.map(|stamp| stamp.mtime_ns).min();
+    let modified = earliest_ns.map(|ns| RowTime::Modified(ns.div_euclid(1_000_000_000)));
+    taken_s.map(RowTime::Taken).or(modified)
 }
 
 struct Found {
@@ -56,8 +93,7 @@ struct Found {
     /// Where its encoded location is; ascending with root and path.
     at: usize,
     len: usize,
-    /// `None` where the file was never looked at.
-    mtime_ns: Option<i64>,
+    stamp: FileStamp,
 }
 
 /// Reads everything of one epoch; `progress` is told of every record.
@@ -66,7 +102,7 @@ pub(crate) fn collect(
     epoch: u64,
     progress: &mut dyn FnMut(u64),
 ) -> Result<Collected, StoreError> {
-    let mut collected = Collected { roots: ledger.roots()?, ..Collected::default() };
+    let mut collected = Collected::below(ledger.roots()?);
     let mut found = Vec::new();
     let mut scattered = Vec::new();
     let mut records = 0;
@@ -78,8 +114,7 @@ pub(crate) fn collect(
                     let at = scattered.len();
                     put_location(&mut scattered, root.id, record.stamp, &path);
                     let len = scattered.len() - at;
-                    let mtime_ns = (!record.stamp.is_imported()).then_some(record.stamp.mtime_ns);
-                    found.push(Found { hash, at, len, mtime_ns });
+                    found.push(Found { hash, at, len, stamp: record.stamp });
                 }
                 LocationState::Failed(failure) => {
                     put_failed_location(&mut collected.failures, root.id, record.stamp, &path, &failure);
@@ -108,22 +143,17 @@ pub(crate) fn collect(
             collected.orphans.push(hash);
             continue;
         };
-        let metadata_from = collected.metadata.len();
-        put_metadata(&mut collected.metadata, &record.metadata);
-        let locations_from = collected.locations.len();
-        for f in group {
-            collected.locations.extend_from_slice(scattered.get(f.at..f.at + f.len).unwrap_or(&[]));
-        }
-        let earliest_ns = group.iter().filter_map(|f| f.mtime_ns).min();
-        let modified = earliest_ns.map(|ns| RowTime::Modified(ns.div_euclid(1_000_000_000)));
-        collected.contents.push(CollectedContent {
+        collected.push(
             hash,
-            time: record.metadata.taken_s.map(RowTime::Taken).or(modified),
-            location_count: group.len() as u32,
-            metadata: metadata_from..collected.metadata.len(),
-            locations: locations_from..collected.locations.len(),
-        });
-        collected.location_count += group.len();
+            time_of(record.metadata.taken_s, group.iter().map(|f| f.stamp)),
+            group.len(),
+            |out| put_metadata(out, &record.metadata),
+            |out| {
+                for f in group {
+                    out.extend_from_slice(scattered.get(f.at..f.at + f.len).unwrap_or(&[]));
+                }
+            },
+        );
     }
     Ok(collected)
 }

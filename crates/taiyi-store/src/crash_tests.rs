@@ -160,6 +160,7 @@ fn an_error_before_any_step_loses_nothing() {
         Step::RenameManifest,
         Step::Sweep,
         Step::Forget,
+        Step::Vouch,
     ];
     assert!(all.iter().all(|step| steps.contains(step)), "{steps:?}");
     for at in 0..steps.len() {

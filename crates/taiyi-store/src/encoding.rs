@@ -131,9 +131,18 @@ impl<'a> Cursor<'a> {
 
     /// One location of an item.
     pub(crate) fn location(&mut self) -> Option<StoredLocation> {
-        let root = RootId(self.u32()?);
-        let stamp = self.stamp()?;
-        Some(StoredLocation { root, stamp, path: RelativePath::from_bytes(self.bytes()?)? })
+        let (root, stamp, path) = self.location_bytes()?;
+        Some(StoredLocation { root, stamp, path: RelativePath::from_bytes(path)? })
+    }
+
+    /// The same with the path as it lies there.
+    pub(crate) fn location_bytes(&mut self) -> Option<(RootId, FileStamp, &'a [u8])> {
+        Some((RootId(self.u32()?), self.stamp()?, self.bytes()?))
+    }
+
+    /// What has not been read yet.
+    pub(crate) fn rest(&self) -> &'a [u8] {
+        self.0
     }
 
     /// One failed file of an item table.

@@ -29,6 +29,8 @@ pub(crate) enum Step {
     Sweep,
     /// Contents that lie nowhere are about to be forgotten.
     Forget,
+    /// The ledger is about to vouch for the new item table.
+    Vouch,
 }
 
 /// Lets a test fail or end the process at a step.

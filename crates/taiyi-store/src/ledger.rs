@@ -22,6 +22,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use taiyi_core::{Embedding, ModelId};
 
+use crate::durable::FileSum;
 use crate::encoding::{self, ContentRecord};
 use crate::manifest::{FORMAT_VERSION, LEDGER_NAME};
 use crate::path::{root_bytes, root_path};
@@ -46,6 +47,19 @@ pub(crate) struct State {
     pub(crate) next_root: u32,
     /// The last generation number given out.
     pub(crate) generation: u64,
+    /// The last item table that told all there was in the ledger.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) vouched: Option<Vouched>,
+}
+
+/// An item table that the ledger vouches for: it was made from just this ledger after just so many changes, when no
+/// content lay nowhere. A writer that finds it may take its rows for the ledger's own records.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Vouched {
+    pub(crate) generation: u64,
+    pub(crate) epoch: u64,
+    pub(crate) change: u64,
+    pub(crate) items: FileSum,
 }
 
 /// An open ledger.
@@ -226,6 +240,12 @@ impl Ledger {
                 _ => Some(decoded),
             }
         })
+    }
+
+    /// What is known of a content besides its embedding.
+    pub(crate) fn content(&self, hash: &ContentHash) -> Result<Option<ContentRecord>, StoreError> {
+        let Some(bytes) = self.get(&hash_key(b'c', hash))? else { return Ok(None) };
+        encoding::decode_content(&bytes).map(Some).ok_or_else(|| self.bad_content(hash))
     }
 
     /// Which epoch a content is of, if it is known at all.

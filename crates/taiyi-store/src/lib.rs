@@ -34,9 +34,11 @@ mod manifest;
 mod opening;
 mod path;
 mod publish;
+mod recollect;
 mod record;
 mod search;
 mod snapshot;
+mod touched;
 mod verify;
 mod writer;
 

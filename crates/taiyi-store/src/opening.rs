@@ -122,7 +122,17 @@ fn new_state(dir: &Path, model: ModelId, rebuilding: bool) -> State {
     seed.update(&unix_now_s().to_le_bytes());
     seed.update(format!("{:?} {:?}", std::time::Instant::now(), dir).as_bytes());
     let id = seed.finalize().to_hex().chars().take(32).collect();
-    State { format: FORMAT_VERSION, id, model, epoch: 1, rebuilding, change: 0, next_root: 1, generation: 0 }
+    State {
+        format: FORMAT_VERSION,
+        id,
+        model,
+        epoch: 1,
+        rebuilding,
+        change: 0,
+        next_root: 1,
+        generation: 0,
+        vouched: None,
+    }
 }
 
 fn write_state(ledger: &Ledger, state: &State) -> Result<(), StoreError> {

@@ -23,11 +23,13 @@ use crate::generation::items;
 use crate::generation::items::{ItemRow, ItemSource, ItemTable, LiveItem};
 use crate::generation::vectors::{VectorTable, VectorWriter};
 use crate::graph_work::{GraphWork, Rows};
-use crate::ledger::{Batch, Ledger, State};
+use crate::ledger::{Batch, Ledger, State, Vouched};
 use crate::lock::unix_now_s;
 use crate::manifest::{
     FORMAT_VERSION, GraphEntry, Manifest, PartEntry, VECTORS_NAME, generation_dir, parse_generation_name,
 };
+use crate::recollect::recollect;
+use crate::touched::Touched;
 use crate::{
     GraphOptions, PublishOptions, PublishProgress, PublishStep, Published, PublishedGeneration, Root,
     StoreError,
@@ -46,6 +48,7 @@ pub(crate) struct Publisher<'a> {
     pub(crate) graph: GraphOptions,
     pub(crate) threads: NonZeroUsize,
     pub(crate) dimension: usize,
+    pub(crate) touched: &'a mut Touched,
 }
 
 /// The published generation, opened to be built upon.
@@ -142,6 +145,17 @@ impl Manifest {
         }
     }
 
+    /// What the ledger notes of it when it vouches for it.
+    fn vouched(&self) -> Vouched {
+        let Self { generation, epoch, change, .. } = *self;
+        Vouched { generation, epoch, change, items: self.items.clone() }
+    }
+
+    /// Whether the ledger says that the item table tells all there is in it.
+    pub(crate) fn is_vouched_for(&self, state: &State) -> bool {
+        self.is_of(state) && state.vouched.as_ref() == Some(&self.vouched())
+    }
+
     /// Whether this was made from the ledger as it is.
     pub(crate) fn is_of(&self, state: &State) -> bool {
         self.ledger == state.id && self.epoch == state.epoch && self.change == state.change
@@ -162,7 +176,7 @@ pub(crate) fn readable_manifest(dir: &Path) -> Result<Option<Manifest>, StoreErr
 impl Publisher<'_> {
     /// Publishes the ledger as it is.
     pub(crate) fn publish(
-        &self,
+        &mut self,
         state: &mut State,
         options: &PublishOptions,
         progress: &mut dyn FnMut(PublishProgress),
@@ -180,8 +194,7 @@ impl Publisher<'_> {
         {
             return Ok(Published::Unchanged(p.manifest.summary()));
         }
-        let mut records = Reporter { step: PublishStep::Collect, progress: &mut *progress };
-        let collected = collect(self.ledger, state.epoch, &mut |done| records.report(done, 0))?;
+        let collected = self.collect(state, previous.as_ref(), progress)?;
         if collected.contents.len() >= u32::MAX as usize {
             return Err(StoreError::InvalidArgument("an index holds at most 4294967294 contents".into()));
         }
@@ -195,10 +208,46 @@ impl Publisher<'_> {
         let published = published.map_err(|failure| match failure {
             Failure::PreviousDamaged(e) | Failure::Other(e) => e,
         })?;
+        // What comes now can fail, and leaves the ledger other than the generation that is published already.
+        self.touched.give_up();
+        let mut orphans = collected.orphans;
         if options.build_graph {
-            self.forget(state, &collected.orphans)?;
+            self.forget(state, &orphans)?;
+            orphans.clear();
+        }
+        if let Some(manifest) = readable_manifest(self.dir)?.filter(|m| m.is_of(state) && !state.rebuilding) {
+            if orphans.is_empty() {
+                self.vouch(state, &manifest)?;
+            }
+            *self.touched = Touched::since(manifest.generation, orphans);
         }
         Ok(published)
+    }
+
+    /// Reads what is to be published: of the ledger no more than was changed, if the previous generation is there and
+    /// that is known.
+    fn collect(
+        &self,
+        state: &State,
+        previous: Option<&Previous>,
+        progress: &mut dyn FnMut(PublishProgress),
+    ) -> Result<Collected, StoreError> {
+        let mut records = Reporter { step: PublishStep::Collect, progress };
+        let touched = previous.and_then(|p| Some((p, self.touched.records_since(p.manifest.generation)?)));
+        if let Some((previous, touched)) = touched {
+            let rows = previous.items.order().len() as u64;
+            let mut report = |done| records.report(done, rows);
+            match recollect(self.ledger, state.epoch, &previous.items, touched, &mut report) {
+                Ok(collected) => {
+                    // Every test that publishes twice is one of this, too.
+                    let is_whole = || collect(self.ledger, state.epoch, &mut |_| ()).map(|c| c == collected);
+                    debug_assert!(is_whole().unwrap_or(true), "something was changed and not told");
+                    return Ok(collected);
+                }
+                Err(e) => tracing::warn!("reading the whole ledger: {e}"),
+            }
+        }
+        collect(self.ledger, state.epoch, &mut |done| records.report(done, 0))
     }
 
     fn attempt(
@@ -410,6 +459,20 @@ impl Publisher<'_> {
             GraphSource { vectors: &vectors, is_live: &is_live, base: base.and_then(GraphFile::graph) };
         let mut tell = |done, total| progress(PublishProgress { step: PublishStep::Graph, done, total });
         build::build(&source, &self.graph, self.threads, (folder, generation), &mut tell)
+    }
+
+    /// Notes in the ledger that `manifest`'s item table tells all there is in it.
+    fn vouch(&self, state: &mut State, manifest: &Manifest) -> Result<(), StoreError> {
+        let vouched = Some(manifest.vouched());
+        if state.vouched == vouched {
+            return Ok(());
+        }
+        self.faults.pass(Step::Vouch)?;
+        state.vouched = vouched;
+        let mut batch = Batch::default();
+        batch.put_state(state);
+        self.ledger.apply(batch)?;
+        self.ledger.sync()
     }
 
     /// Drops contents that lie nowhere from the ledger.

@@ -18,6 +18,7 @@ use crate::lock::WriterLock;
 use crate::manifest::{MANIFEST_NAME, Manifest};
 use crate::opening::{Opening, open_ledger};
 use crate::publish::{Publisher, readable_manifest, sweep_temporary};
+use crate::touched::Touched;
 use crate::{
     ContentHash, Entry, FailureKind, LocationRecord, LocationState, RelativePath, Root, RootId, StoreError,
 };
@@ -127,6 +128,8 @@ pub struct Writer {
     ledger: Ledger,
     /// Locked by whatever changes the ledger, from reading to syncing.
     state: Mutex<State>,
+    /// Locked after the state, and told before the ledger is.
+    touched: Mutex<Touched>,
     faults: Faults,
     // Last, so that the lock goes after the ledger is closed.
     _lock: WriterLock,
@@ -184,6 +187,8 @@ impl Writer {
         let lock = WriterLock::acquire(dir)?;
         sweep_temporary(dir);
         let (ledger, state) = open_ledger(dir, opening)?;
+        let published = readable_manifest(dir)?.filter(|m| m.is_vouched_for(&state) && !state.rebuilding);
+        let touched = published.map_or_else(Touched::default, |m| Touched::since(m.generation, []));
         let writer = Self {
             dir: dir.to_owned(),
             model: state.model.clone(),
@@ -193,6 +198,7 @@ impl Writer {
             threads,
             ledger,
             state: Mutex::new(state),
+            touched: Mutex::new(touched),
             faults: Faults::default(),
             _lock: lock,
         };
@@ -289,6 +295,9 @@ impl Writer {
                     batch.put_location(parent, &target, &record);
                 }
                 batch.remove_location(child, &path);
+                let mut touched = self.lock_touched();
+                touched.location(parent, &target);
+                touched.location(child, &path);
                 moved += 1;
             }
             if moved < BATCH_LOCATIONS {
@@ -313,7 +322,9 @@ impl Writer {
             let mut batch = Batch::default();
             let mut removed = 0;
             for location in self.ledger.locations(root, None).take(BATCH_LOCATIONS) {
-                batch.remove_location(root, &location?.0);
+                let (path, _) = location?;
+                batch.remove_location(root, &path);
+                self.lock_touched().location(root, &path);
                 removed += 1;
             }
             total += removed as u64;
@@ -373,6 +384,7 @@ impl Writer {
         let roots: HashSet<RootId> = self.ledger.roots()?.into_iter().map(|root| root.id).collect();
         let mut in_batch = HashSet::new();
         let mut batch = Batch::default();
+        let mut touched = self.lock_touched();
         for entry in entries {
             let (root, path, stamp, found) = match entry {
                 Entry::Embedded { root, path, stamp, hash, metadata, embedding } => {
@@ -386,6 +398,7 @@ impl Writer {
                     if in_batch.insert(*hash) && !self.knows_content(hash)? {
                         let record = ContentRecord { epoch: self.epoch, metadata: metadata.clone() };
                         batch.put_content(hash, &record, embedding);
+                        touched.content(*hash);
                     }
                     (root, path, stamp, LocationState::Indexed(*hash))
                 }
@@ -406,7 +419,9 @@ impl Writer {
                 return Err(no_such_root(*root));
             }
             batch.put_location(*root, path, &LocationRecord { stamp: *stamp, state: found });
+            touched.location(*root, path);
         }
+        drop(touched);
         if entries.is_empty() { Ok(()) } else { self.apply(&mut state, batch) }
     }
 
@@ -429,6 +444,7 @@ impl Writer {
             let mut batch = Batch::default();
             for path in paths {
                 batch.remove_location(root, path);
+                self.lock_touched().location(root, path);
             }
             self.apply(&mut state, batch)?;
         }
@@ -446,6 +462,7 @@ impl Writer {
         if !state.rebuilding {
             return Ok(0);
         }
+        self.lock_touched().give_up();
         let mut dropped = 0;
         for root in self.ledger.roots()? {
             let mut stale = Vec::new();
@@ -521,13 +538,14 @@ impl Writer {
         progress: &mut dyn FnMut(PublishProgress),
     ) -> Result<Published, StoreError> {
         let mut state = self.lock_state();
-        let publisher = Publisher {
+        let mut publisher = Publisher {
             dir: &self.dir,
             ledger: &self.ledger,
             faults: &self.faults,
             graph: self.graph,
             threads: self.threads,
             dimension: self.model.dimension,
+            touched: &mut self.lock_touched(),
         };
         publisher.publish(&mut state, options, progress)
     }
@@ -535,6 +553,10 @@ impl Writer {
     fn lock_state(&self) -> MutexGuard<'_, State> {
         // A panic leaves the state no further than the ledger may be, which is what matters of it.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock_touched(&self) -> MutexGuard<'_, Touched> {
+        self.touched.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Applies a batch as one more change, durably.
@@ -546,6 +568,18 @@ impl Writer {
         self.ledger.apply(batch)?;
         self.faults.pass(Step::Sync)?;
         self.ledger.sync()
+    }
+
+    /// What would be published, read both ways; `None` where only the whole ledger tells.
+    #[cfg(test)]
+    pub(crate) fn collected_both_ways(&self) -> Option<[crate::collect::Collected; 2]> {
+        let manifest = Manifest::read(&self.dir).unwrap()?;
+        let touched = self.lock_touched();
+        let touched = touched.records_since(manifest.generation)?;
+        let table = crate::generation::items::ItemTable::open(&self.dir, &manifest).unwrap();
+        let short = crate::recollect::recollect(&self.ledger, self.epoch, &table, touched, &mut |_| ());
+        let whole = crate::collect::collect(&self.ledger, self.epoch, &mut |_| ());
+        Some([short.unwrap(), whole.unwrap()])
     }
 
     #[cfg(test)]
