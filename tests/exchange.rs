@@ -169,10 +169,10 @@ fn size_and_date_stay_those_of_the_first_import() {
 #[test]
 fn what_a_killed_export_has_left_is_cleared_away() {
     let s = Sandbox::with_indexed(2);
-    s.write(".out.part.lock", b"");
+    s.write(".out.part.lock", b"An export of taiyi-search");
     s.write(".out.part/img_emb/img_emb_0000.npy", b"half of it");
     s.run(&["export", "out"]).succeeded();
-    assert!(!s.at(".out.part").exists());
+    assert!(!s.at(".out.part").exists() && !s.at(".out.part.lock").exists());
     assert_rows(&import(&s, &["out", "--index", "fresh"]), &[("added", 2)]);
 
     s.write(".more.part/mine.txt", b"mine");

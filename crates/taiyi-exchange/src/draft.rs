@@ -1,22 +1,26 @@
 //! The folder that a collection grows in, beside the place where it will be.
 //!
 //! Its name is made from the collection's alone, so that whoever writes that collection next finds what a killed
-//! export has left. A file beside it, locked for as long as its writer lives, tells the two apart.
+//! export has left. A file beside it, locked for as long as its writer lives, tells the two apart; and what is in that
+//! file, a folder of ours from anybody else's.
 
 use std::ffi::OsString;
 use std::fs::{self, File, TryLockError};
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use crate::ExchangeError;
 use crate::layout::{folders, make_folders};
 
+/// What is in the file beside a folder that an export has begun. Before that, nothing is.
+const MARK: &[u8] =
+    b"An export of taiyi-search fills the folder beside this file, or was killed when it did.\n";
+
 /// The folder, gone when it is dropped before [`finish`](Self::finish).
 pub(crate) struct Draft {
-    dir: PathBuf,
     is_finished: bool,
-    /// Held, not read. Dropped last of all: from then on the folder may be another's.
-    _claim: Claim,
+    /// Dropped last of all: from then on the folder may be another's.
+    claim: Claim,
 }
 
 impl Draft {
@@ -35,26 +39,26 @@ impl Draft {
             hidden.push(ending);
             parent.join(hidden)
         };
-        let dir = beside(".part");
-        let claim = Claim::take(beside(".part.lock"))?
+        let mut claim = Claim::take(beside(".part.lock"), beside(".part"))?
             .ok_or_else(|| ExchangeError::Busy { dir: target.to_owned() })?;
-        match fs::create_dir(&dir) {
-            Err(e) if e.kind() == ErrorKind::AlreadyExists => check_left(&dir, claim.is_first)?,
-            made => made.map_err(|e| ExchangeError::io(&dir, e))?,
+        match fs::create_dir(&claim.dir) {
+            Err(e) if e.kind() == ErrorKind::AlreadyExists => claim.check_left()?,
+            made => made.map_err(|e| ExchangeError::io(&claim.dir, e))?,
         }
-        for folder in folders(&dir) {
+        claim.begin()?;
+        for folder in folders(&claim.dir) {
             match fs::remove_dir_all(&folder) {
                 Err(e) if e.kind() != ErrorKind::NotFound => return Err(ExchangeError::io(&folder, e)),
                 _ => {}
             }
         }
-        let draft = Self { dir, is_finished: false, _claim: claim };
-        make_folders(&draft.dir)?;
+        let draft = Self { is_finished: false, claim };
+        make_folders(draft.dir())?;
         Ok(draft)
     }
 
     pub(crate) fn dir(&self) -> &Path {
-        &self.dir
+        &self.claim.dir
     }
 
     /// Gives the folder its name.
@@ -62,7 +66,7 @@ impl Draft {
     /// # Errors
     /// `Io`.
     pub(crate) fn finish(mut self, target: &Path) -> Result<(), ExchangeError> {
-        fs::rename(&self.dir, target).map_err(|e| ExchangeError::io(target, e))?;
+        fs::rename(self.dir(), target).map_err(|e| ExchangeError::io(target, e))?;
         self.is_finished = true;
         Ok(())
     }
@@ -72,56 +76,87 @@ impl Drop for Draft {
     fn drop(&mut self) {
         if !self.is_finished {
             // Whatever stays, the next export sees to.
-            for folder in folders(&self.dir) {
+            for folder in folders(self.dir()) {
                 let _ = fs::remove_dir_all(folder);
             }
-            let _ = fs::remove_dir(&self.dir);
+            let _ = fs::remove_dir(self.dir());
         }
     }
 }
 
-/// The right to write one collection: an empty file beside it, locked, and gone when this is dropped.
+/// The right to fill one folder: a file beside it, locked.
 ///
-/// Not in the folder that it is about: an open that has found the folder just before it is renamed would make its
-/// file in the finished collection.
+/// Not in it: an open that has found the folder just before it is renamed would make its file in the finished
+/// collection.
 struct Claim {
     path: PathBuf,
-    /// Held, not read.
-    _file: File,
-    /// Whether no export has left its file here.
-    is_first: bool,
+    /// The folder.
+    dir: PathBuf,
+    file: File,
+    /// Whether an export has begun to fill the folder, this one or one before it.
+    has_begun: bool,
 }
 
 impl Claim {
     /// `None` while another process has it.
     ///
     /// # Errors
-    /// `InTheWay` for anything that no export has made, `Io`.
-    fn take(path: PathBuf) -> Result<Option<Self>, ExchangeError> {
-        let (file, is_first) = match File::options().write(true).create_new(true).open(&path) {
-            Ok(file) => (file, true),
-            Err(e) if e.kind() == ErrorKind::AlreadyExists => match fs::symlink_metadata(&path) {
-                Ok(metadata) if metadata.is_file() && metadata.len() == 0 => {
-                    match File::options().write(true).open(&path) {
-                        Ok(file) => (file, false),
-                        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
-                        Err(e) => return Err(ExchangeError::io(&path, e)),
-                    }
-                }
-                Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
-                _ => return Err(ExchangeError::InTheWay { path }),
-            },
-            Err(e) => return Err(ExchangeError::io(&path, e)),
-        };
-        // Made only then: dropping one takes its file away.
-        Ok(is_claimed(&file, &path).then(|| Self { path, _file: file, is_first }))
+    /// `InTheWay` for a file that no export has made, `Io`.
+    fn take(path: PathBuf, dir: PathBuf) -> Result<Option<Self>, ExchangeError> {
+        let failed = |e| ExchangeError::io(&path, e);
+        match fs::symlink_metadata(&path) {
+            // To open a pipe is to wait.
+            Ok(metadata) if !metadata.is_file() => return Err(ExchangeError::InTheWay { path }),
+            Err(e) if e.kind() != ErrorKind::NotFound => return Err(failed(e)),
+            _ => {}
+        }
+        let mut options = File::options();
+        let file = options.read(true).write(true).create(true).truncate(false).open(&path).map_err(failed)?;
+        if !is_claimed(&file, &path) {
+            return Ok(None);
+        }
+        let mut content = Vec::new();
+        (&file).take(MARK.len() as u64 + 1).read_to_end(&mut content).map_err(failed)?;
+        if !MARK.starts_with(&content) {
+            return Err(ExchangeError::InTheWay { path });
+        }
+        let has_begun = !content.is_empty();
+        Ok(Some(Self { path, dir, file, has_begun }))
+    }
+
+    /// Refuses a folder with anything in it but what an export has begun: nothing of anybody else's is deleted.
+    fn check_left(&self) -> Result<(), ExchangeError> {
+        let in_the_way = || ExchangeError::InTheWay { path: self.dir.clone() };
+        if !fs::symlink_metadata(&self.dir).is_ok_and(|metadata| metadata.is_dir()) {
+            return Err(in_the_way());
+        }
+        let ours = folders(&self.dir);
+        for entry in fs::read_dir(&self.dir).map_err(|e| ExchangeError::io(&self.dir, e))? {
+            let path = entry.map_err(|e| ExchangeError::io(&self.dir, e))?.path();
+            if !self.has_begun || !ours.contains(&path) {
+                return Err(in_the_way());
+            }
+        }
+        Ok(())
+    }
+
+    /// Marks the folder, which is empty, as ours.
+    fn begin(&mut self) -> Result<(), ExchangeError> {
+        if !self.has_begun {
+            self.file.write_all(MARK).map_err(|e| ExchangeError::io(&self.path, e))?;
+            self.has_begun = true;
+        }
+        Ok(())
     }
 }
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        // Still locked: whoever opened it meanwhile finds that it is gone from its place.
-        let _ = fs::remove_file(&self.path);
+        // Where a folder of ours stays, so does the file that says so.
+        if !self.has_begun || fs::symlink_metadata(&self.dir).is_err() {
+            // Still locked: whoever opened it meanwhile finds that it is gone from its place.
+            let _ = fs::remove_file(&self.path);
+        }
     }
 }
 
@@ -147,23 +182,6 @@ fn is_at(_: &File, path: &Path) -> bool {
     path.exists()
 }
 
-/// Refuses anything but an empty folder or, where an export has left its lock, what it began: nothing of anybody
-/// else's is deleted.
-fn check_left(dir: &Path, is_first: bool) -> Result<(), ExchangeError> {
-    let in_the_way = || ExchangeError::InTheWay { path: dir.to_owned() };
-    if !fs::symlink_metadata(dir).is_ok_and(|metadata| metadata.is_dir()) {
-        return Err(in_the_way());
-    }
-    let ours = folders(dir);
-    for entry in fs::read_dir(dir).map_err(|e| ExchangeError::io(dir, e))? {
-        let path = entry.map_err(|e| ExchangeError::io(dir, e))?.path();
-        if is_first || !ours.contains(&path) {
-            return Err(in_the_way());
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -181,7 +199,7 @@ mod tests {
         // As a process leaves it that is killed.
         fs::create_dir_all(part.join("img_emb")).unwrap();
         fs::write(part.join("img_emb/img_emb_0000.npy"), "half").unwrap();
-        fs::write(home.path().join(".out.part.lock"), "").unwrap();
+        fs::write(home.path().join(".out.part.lock"), MARK).unwrap();
         let draft = Draft::new(&target).unwrap();
         assert!(names_in(&part.join("img_emb")).is_empty());
         // While one writes, no other does, and none clears what it has.
@@ -254,16 +272,23 @@ mod tests {
         fs::remove_file(&part).unwrap();
         fs::create_dir_all(part.join("img_emb")).unwrap();
         refused(&part);
+        assert!(!lock.exists());
+        // An export that got no further than to make it.
         fs::write(&lock, "").unwrap();
-        fs::write(part.join("notes.txt"), "mine").unwrap();
         refused(&part);
-        assert_eq!(fs::read_to_string(part.join("notes.txt")).unwrap(), "mine");
+        assert!(part.join("img_emb").exists());
         fs::write(&lock, "mine").unwrap();
         refused(&lock);
         assert_eq!(fs::read_to_string(&lock).unwrap(), "mine");
-        fs::remove_file(&lock).unwrap();
+        // Something beside what an export has left: once it is gone, the rest is as it was.
+        fs::write(&lock, MARK).unwrap();
+        fs::write(part.join("notes.txt"), "mine").unwrap();
+        refused(&part);
+        assert_eq!(fs::read_to_string(part.join("notes.txt")).unwrap(), "mine");
+        fs::remove_file(part.join("notes.txt")).unwrap();
+        drop(Draft::new(&target).unwrap());
+        assert!(names_in(home.path()).is_empty());
         // Empty, it has nothing to lose.
-        fs::remove_dir_all(&part).unwrap();
         fs::create_dir(&part).unwrap();
         drop(Draft::new(&target).unwrap());
         assert!(names_in(home.path()).is_empty());

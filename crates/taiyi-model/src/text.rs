@@ -57,8 +57,8 @@ impl TextTower {
             },
             || {
                 let bert = Bert::load(source, config, layout, dimension)?;
-                // A process that answers one prompt spends a third of its time on the vocabulary and a third on
-                // touching weights.
+                // A process that answers one prompt would spend a third of its time on the vocabulary, and then another
+                // on touching weights.
                 bert.fetch(|| is_reading.load(Ordering::Relaxed));
                 Ok::<_, ModelError>(bert)
             },

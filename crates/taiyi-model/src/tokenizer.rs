@@ -146,11 +146,12 @@ fn from_vocabulary(files: Files, path: &Path) -> Result<(tokenizers::Tokenizer, 
     tokenizer.with_pre_tokenizer(Some(BertPreTokenizer));
     tokenizer.with_post_processor(Some(ends));
     // Typed by the user they are the tokens themselves, as in transformers.
-    let special = [UNKNOWN, SEPARATOR, PADDING, CLASSIFY, MASK].map(|token| AddedToken::from(token, true));
-    tokenizer.add_special_tokens(special).map_err(|error| ModelError::corrupt(path, error.to_string()))?;
-    // One that the vocabulary has not gets the next id. Asking the tokenizer would copy its vocabulary.
-    let mask = tokenizer.token_to_id(MASK).unwrap_or(0);
-    Ok((tokenizer, mask.max(last)))
+    let special = [UNKNOWN, SEPARATOR, PADDING, CLASSIFY, MASK];
+    let tokens = special.map(|token| AddedToken::from(token, true));
+    tokenizer.add_special_tokens(tokens).map_err(|error| ModelError::corrupt(path, error.to_string()))?;
+    // Those that the vocabulary has not got the next ids. Asking for all ids would copy the vocabulary.
+    let largest = special.iter().filter_map(|token| tokenizer.token_to_id(token)).fold(last, u32::max);
+    Ok((tokenizer, largest))
 }
 
 /// With the largest id.

@@ -21,6 +21,8 @@ pub(crate) struct Collected {
     pub(crate) failures: Vec<u8>,
     pub(crate) failure_count: usize,
     pub(crate) location_count: usize,
+    /// Locations whose content is not there. They are left out: damage, for `verify` to report.
+    pub(crate) astray: usize,
     metadata: Vec<u8>,
     locations: Vec<u8>,
 }
@@ -36,8 +38,8 @@ pub(crate) struct CollectedContent {
 }
 
 impl Collected {
-    /// Nothing yet.
-    pub(crate) fn below(roots: Vec<Root>) -> Self {
+    /// Nothing yet but the roots.
+    pub(crate) fn of_roots(roots: Vec<Root>) -> Self {
         Self { roots, ..Self::default() }
     }
 
@@ -102,7 +104,7 @@ pub(crate) fn collect(
     epoch: u64,
     progress: &mut dyn FnMut(u64),
 ) -> Result<Collected, StoreError> {
-    let mut collected = Collected::below(ledger.roots()?);
+    let mut collected = Collected::of_roots(ledger.roots()?);
     let mut found = Vec::new();
     let mut scattered = Vec::new();
     let mut records = 0;
@@ -133,7 +135,6 @@ pub(crate) fn collect(
         let (hash, record) = content?;
         records += 1;
         progress(records);
-        // Locations of contents that are not there are damage, for `verify` to report.
         while groups.next_if(|group| group.first().is_some_and(|f| f.hash < hash)).is_some() {}
         let group = groups.next_if(|group| group.first().is_some_and(|f| f.hash == hash));
         if record.epoch != epoch {
@@ -155,5 +156,6 @@ pub(crate) fn collect(
             },
         );
     }
+    collected.astray = found.len() - collected.location_count;
     Ok(collected)
 }

@@ -168,9 +168,21 @@ fn an_error_before_any_step_loses_nothing() {
         prepare(dir.path());
         let mut writer = open(dir.path());
         stop_at(&mut writer, at, || Err(StoreError::InvalidArgument("stopped".into())));
-        assert!(act(&writer).is_err());
+        // A word for the table that cannot be given only costs the next publication time.
+        assert_eq!(act(&writer).is_ok(), steps[at] == Step::Vouch, "{:?}", steps[at]);
+        if let Some([short, whole]) = writer.collected_both_ways() {
+            assert_eq!(short, whole, "the same writer after an error before {:?}", steps[at]);
+        }
+        let is_published = is_published(&steps, at);
+        if at % 2 == 0 {
+            // The same writer goes on: the stop is passed, and comes no more.
+            act(&writer).unwrap();
+            drop(writer);
+            check(dir.path(), steps[at], true);
+            continue;
+        }
         drop(writer);
-        check(dir.path(), steps[at], is_published(&steps, at));
+        check(dir.path(), steps[at], is_published);
     }
 }
 

@@ -40,6 +40,7 @@ mod search;
 mod snapshot;
 mod touched;
 mod verify;
+mod vouch;
 mod writer;
 
 pub use error::StoreError;

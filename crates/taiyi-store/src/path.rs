@@ -21,13 +21,6 @@ pub struct RelativePathError {
     pub reason: &'static str,
 }
 
-/// So that a set of paths can be asked for stored bytes.
-impl std::borrow::Borrow<[u8]> for RelativePath {
-    fn borrow(&self) -> &[u8] {
-        &self.0
-    }
-}
-
 impl RelativePath {
     /// Takes a path relative to its root, such as what `strip_prefix` gives.
     ///

@@ -1,4 +1,4 @@
-//! Publishing: from the ledger to a generation that readers see.
+//! Publishing: from the ledger, and the generation before, to one that readers see.
 //!
 //! The order is what makes it safe: files are written under `gen-N.tmp` and synced, the folder gets its
 //! name, the new manifest is synced beside the old one and replaces it; only then is anything deleted,
@@ -14,7 +14,7 @@ use std::fs;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
-use crate::collect::{Collected, CollectedContent, collect};
+use crate::collect::{Collected, CollectedContent};
 use crate::durable;
 use crate::fault::{Faults, Step};
 use crate::generation::build::{self, GraphSource};
@@ -23,12 +23,11 @@ use crate::generation::items;
 use crate::generation::items::{ItemRow, ItemSource, ItemTable, LiveItem};
 use crate::generation::vectors::{VectorTable, VectorWriter};
 use crate::graph_work::{GraphWork, Rows};
-use crate::ledger::{Batch, Ledger, State, Vouched};
+use crate::ledger::{Batch, Ledger, State};
 use crate::lock::unix_now_s;
 use crate::manifest::{
     FORMAT_VERSION, GraphEntry, Manifest, PartEntry, VECTORS_NAME, generation_dir, parse_generation_name,
 };
-use crate::recollect::recollect;
 use crate::touched::Touched;
 use crate::{
     GraphOptions, PublishOptions, PublishProgress, PublishStep, Published, PublishedGeneration, Root,
@@ -52,9 +51,9 @@ pub(crate) struct Publisher<'a> {
 }
 
 /// The published generation, opened to be built upon.
-struct Previous {
-    manifest: Manifest,
-    items: ItemTable,
+pub(crate) struct Previous {
+    pub(crate) manifest: Manifest,
+    pub(crate) items: ItemTable,
     vectors: VectorTable,
     /// Its graph, if it has one that can be used again.
     graph: Option<(GraphEntry, GraphFile)>,
@@ -145,15 +144,14 @@ impl Manifest {
         }
     }
 
-    /// What the ledger notes of it when it vouches for it.
-    fn vouched(&self) -> Vouched {
-        let Self { generation, epoch, change, .. } = *self;
-        Vouched { generation, epoch, change, items: self.items.clone() }
-    }
-
-    /// Whether the ledger says that the item table tells all there is in it.
-    pub(crate) fn is_vouched_for(&self, state: &State) -> bool {
-        self.is_of(state) && state.vouched.as_ref() == Some(&self.vouched())
+    /// Whether it has as much as was collected now.
+    fn counts(&self, collected: &Collected) -> bool {
+        let has = (self.live_rows, self.locations, self.failures);
+        has == (
+            collected.contents.len() as u64,
+            collected.location_count as u64,
+            collected.failure_count as u64,
+        )
     }
 
     /// Whether this was made from the ledger as it is.
@@ -198,56 +196,21 @@ impl Publisher<'_> {
         if collected.contents.len() >= u32::MAX as usize {
             return Err(StoreError::InvalidArgument("an index holds at most 4294967294 contents".into()));
         }
-        let published = match self.attempt(state, options, &collected, previous, current.as_ref(), progress) {
+        let attempted = match self.attempt(state, options, &collected, previous, current.as_ref(), progress) {
             Err(Failure::PreviousDamaged(e)) => {
                 tracing::warn!("publishing everything anew: {e}");
                 self.attempt(state, options, &collected, None, current.as_ref(), progress)
             }
             done => done,
         };
-        let published = published.map_err(|failure| match failure {
+        let (published, manifest) = attempted.map_err(|failure| match failure {
             Failure::PreviousDamaged(e) | Failure::Other(e) => e,
         })?;
-        // What comes now can fail, and leaves the ledger other than the generation that is published already.
-        self.touched.give_up();
-        let mut orphans = collected.orphans;
         if options.build_graph {
-            self.forget(state, &orphans)?;
-            orphans.clear();
+            self.forget(state, &collected.orphans)?;
         }
-        if let Some(manifest) = readable_manifest(self.dir)?.filter(|m| m.is_of(state) && !state.rebuilding) {
-            if orphans.is_empty() {
-                self.vouch(state, &manifest)?;
-            }
-            *self.touched = Touched::since(manifest.generation, orphans);
-        }
+        self.take_stock(state, &manifest, &collected, options.build_graph);
         Ok(published)
-    }
-
-    /// Reads what is to be published: of the ledger no more than was changed, if the previous generation is there and
-    /// that is known.
-    fn collect(
-        &self,
-        state: &State,
-        previous: Option<&Previous>,
-        progress: &mut dyn FnMut(PublishProgress),
-    ) -> Result<Collected, StoreError> {
-        let mut records = Reporter { step: PublishStep::Collect, progress };
-        let touched = previous.and_then(|p| Some((p, self.touched.records_since(p.manifest.generation)?)));
-        if let Some((previous, touched)) = touched {
-            let rows = previous.items.order().len() as u64;
-            let mut report = |done| records.report(done, rows);
-            match recollect(self.ledger, state.epoch, &previous.items, touched, &mut report) {
-                Ok(collected) => {
-                    // Every test that publishes twice is one of this, too.
-                    let is_whole = || collect(self.ledger, state.epoch, &mut |_| ()).map(|c| c == collected);
-                    debug_assert!(is_whole().unwrap_or(true), "something was changed and not told");
-                    return Ok(collected);
-                }
-                Err(e) => tracing::warn!("reading the whole ledger: {e}"),
-            }
-        }
-        collect(self.ledger, state.epoch, &mut |done| records.report(done, 0))
     }
 
     fn attempt(
@@ -258,7 +221,7 @@ impl Publisher<'_> {
         previous: Option<Previous>,
         current: Option<&Manifest>,
         progress: &mut dyn FnMut(PublishProgress),
-    ) -> Result<Published, Failure> {
+    ) -> Result<(Published, Manifest), Failure> {
         let (previous, rows) = self.plan_rows(collected, previous, options);
         let reused_rows = previous.as_ref().map_or(0, |p| p.items.rows());
         let plan = RowPlan { collected, previous: previous.as_ref().map(|p| &p.items), rows };
@@ -269,8 +232,12 @@ impl Publisher<'_> {
             GraphWork::Keep
         };
         if let Some(p) = &previous {
-            if p.manifest.is_of(state) && !p.lost_its_graph() && work == GraphWork::Keep {
-                return Ok(Published::Unchanged(p.manifest.summary()));
+            if p.manifest.is_of(state)
+                && p.manifest.counts(collected)
+                && !p.lost_its_graph()
+                && work == GraphWork::Keep
+            {
+                return Ok((Published::Unchanged(p.manifest.summary()), p.manifest.clone()));
             }
             if work != GraphWork::Keep {
                 // Hours of walking a graph of damaged vectors would be worth a second of reading.
@@ -330,7 +297,7 @@ impl Publisher<'_> {
         Manifest::commit(self.dir)?;
         self.faults.pass(Step::Sweep)?;
         sweep(self.dir, &[Some(&manifest), current]);
-        Ok(Published::New(manifest.summary()))
+        Ok((Published::New(manifest.summary()), manifest))
     }
 
     /// Gives rows to contents. Without a previous generation, or when too much of it is removed, all rows
@@ -461,20 +428,6 @@ impl Publisher<'_> {
         build::build(&source, &self.graph, self.threads, (folder, generation), &mut tell)
     }
 
-    /// Notes in the ledger that `manifest`'s item table tells all there is in it.
-    fn vouch(&self, state: &mut State, manifest: &Manifest) -> Result<(), StoreError> {
-        let vouched = Some(manifest.vouched());
-        if state.vouched == vouched {
-            return Ok(());
-        }
-        self.faults.pass(Step::Vouch)?;
-        state.vouched = vouched;
-        let mut batch = Batch::default();
-        batch.put_state(state);
-        self.ledger.apply(batch)?;
-        self.ledger.sync()
-    }
-
     /// Drops contents that lie nowhere from the ledger.
     fn forget(&self, state: &State, orphans: &[crate::ContentHash]) -> Result<(), StoreError> {
         for hashes in orphans.chunks(FORGET_BATCH) {
@@ -490,13 +443,13 @@ impl Publisher<'_> {
     }
 }
 
-struct Reporter<'a> {
-    step: PublishStep,
-    progress: &'a mut dyn FnMut(PublishProgress),
+pub(crate) struct Reporter<'a> {
+    pub(crate) step: PublishStep,
+    pub(crate) progress: &'a mut dyn FnMut(PublishProgress),
 }
 
 impl Reporter<'_> {
-    fn report(&mut self, done: u64, total: u64) {
+    pub(crate) fn report(&mut self, done: u64, total: u64) {
         if done.is_multiple_of(REPORT_EVERY) || done == total {
             (self.progress)(PublishProgress { step: self.step, done, total });
         }

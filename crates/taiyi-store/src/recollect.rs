@@ -19,7 +19,7 @@ pub(crate) fn recollect(
     touched: &Records,
     progress: &mut dyn FnMut(u64),
 ) -> Result<Collected, StoreError> {
-    let mut collected = Collected::below(ledger.roots()?);
+    let mut collected = Collected::of_roots(ledger.roots()?);
     let mut failures = table.failures()?;
     failures.retain(|(at, _)| !touched.has_location(at.root, at.path.as_bytes()));
     let mut placed = now_at(ledger, touched, &mut failures)?.into_iter().peekable();
@@ -60,8 +60,8 @@ fn now_at(
 ) -> Result<BTreeMap<ContentHash, Vec<StoredLocation>>, StoreError> {
     let mut placed: BTreeMap<ContentHash, Vec<StoredLocation>> = BTreeMap::new();
     for (root, path) in touched.locations() {
-        let Some(record) = ledger.location(root, path)? else { continue };
-        let at = StoredLocation { root, stamp: record.stamp, path: path.clone() };
+        let Some(record) = ledger.location(root, &path)? else { continue };
+        let at = StoredLocation { root, stamp: record.stamp, path };
         match record.state {
             LocationState::Indexed(hash) => placed.entry(hash).or_default().push(at),
             LocationState::Failed(failure) => failures.push((at, failure)),
@@ -84,8 +84,10 @@ fn push_new(
     hash: ContentHash,
     mut locations: Vec<StoredLocation>,
 ) -> Result<(), StoreError> {
-    // Locations of contents that are not there are damage, for `verify` to report.
-    let Some(record) = ledger.content(&hash)?.filter(|record| record.epoch == epoch) else { return Ok(()) };
+    let Some(record) = ledger.content(&hash)?.filter(|record| record.epoch == epoch) else {
+        collected.astray += locations.len();
+        return Ok(());
+    };
     locations.sort_unstable_by(|a, b| order(a).cmp(&order(b)));
     let time = time_of(record.metadata.taken_s, locations.iter().map(|at| at.stamp));
     collected.push(
@@ -161,8 +163,8 @@ mod tests {
 
     use super::*;
     use crate::{
-        Entry, FailureKind, FileStamp, GraphOptions, PublishOptions, RelativePath, RootId, Writer,
-        WriterOptions,
+        Entry, FailureKind, FileStamp, GraphOptions, PublishOptions, PublishProgress, PublishStep,
+        RelativePath, RootId, Writer, WriterOptions,
     };
 
     const ROOTS: [&str; 2] = if cfg!(windows) { ["C:\\a", "C:\\a\\b"] } else { ["/a", "/a/b"] };
@@ -261,6 +263,12 @@ mod tests {
             writer.publish(&PublishOptions { build_graph }, &mut |_| ()).unwrap();
         };
         let is_short = |writer: &Writer| writer.collected_both_ways().is_some();
+        let is_published_short = |writer: &Writer| {
+            let mut is_short = false;
+            let mut progress = |p: PublishProgress| is_short |= p.step == PublishStep::Collect && p.total > 0;
+            writer.publish(&PublishOptions { build_graph: true }, &mut progress).unwrap();
+            is_short
+        };
         assert!(!is_short(&writer), "nothing is published");
         act(&writer, root, 0, 0, 1);
         act(&writer, root, 0, 1, 2);
@@ -270,6 +278,8 @@ mod tests {
 
         let (writer, _) = open(dir.path());
         assert!(is_short(&writer), "a new run knows that nothing was changed");
+        act(&writer, root, 0, 5, 9);
+        assert!(is_published_short(&writer));
         act(&writer, root, 0, 2, 3);
         assert!(is_short(&writer));
         drop(writer);
@@ -297,5 +307,35 @@ mod tests {
             is_short(&writer) && !writer.knows_content(&ContentHash([4; 32])).unwrap(),
             "nothing new to publish"
         );
+    }
+
+    #[test]
+    fn a_ledger_with_a_hole_is_read_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let (writer, [root, _]) = open(dir.path());
+        let publish = |writer: &Writer| {
+            writer.publish(&PublishOptions { build_graph: true }, &mut |_| ()).unwrap();
+        };
+        act(&writer, root, 0, 0, 1);
+        act(&writer, root, 0, 1, 1);
+        act(&writer, root, 0, 2, 2);
+        publish(&writer);
+        assert!(writer.collected_both_ways().is_some());
+        // Two locations lose their content, and a third record brings the ledger back to be published.
+        writer.lose_content(&ContentHash([1; 32]));
+        act(&writer, root, 0, 3, 3);
+        drop(writer);
+        let (writer, _) = open(dir.path());
+        publish(&writer);
+        assert!(writer.collected_both_ways().is_none(), "the table tells nothing of those two");
+        drop(writer);
+        let (writer, _) = open(dir.path());
+        assert!(writer.collected_both_ways().is_none());
+        // One of them is read again; the other one is found with it.
+        act(&writer, root, 0, 0, 1);
+        publish(&writer);
+        let [short, whole] = writer.collected_both_ways().unwrap();
+        assert_eq!((short.location_count, short.astray), (4, 0));
+        assert_eq!(short, whole);
     }
 }

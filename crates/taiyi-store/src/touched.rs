@@ -20,15 +20,16 @@ pub(crate) struct Touched {
 #[derive(Debug, Default)]
 pub(crate) struct Records {
     /// By the bytes of their paths, as an item table has them.
-    locations: HashMap<RootId, HashSet<RelativePath>>,
+    locations: HashMap<RootId, HashSet<Box<[u8]>>>,
     location_count: usize,
     /// Contents that may lie nowhere, besides those that the generation has.
     pub(crate) contents: HashSet<ContentHash>,
 }
 
 impl Records {
-    pub(crate) fn locations(&self) -> impl Iterator<Item = (RootId, &RelativePath)> {
-        self.locations.iter().flat_map(|(root, paths)| paths.iter().map(|path| (*root, path)))
+    pub(crate) fn locations(&self) -> impl Iterator<Item = (RootId, RelativePath)> {
+        let all = self.locations.iter().flat_map(|(root, paths)| paths.iter().map(move |path| (*root, path)));
+        all.filter_map(|(root, path)| Some((root, RelativePath::from_bytes(path)?)))
     }
 
     /// Whether it names the location whose path has these bytes.
@@ -50,19 +51,22 @@ impl Touched {
     }
 
     pub(crate) fn location(&mut self, root: RootId, path: &RelativePath) {
-        if self.has_room() && self.records.locations.entry(root).or_default().insert(path.clone()) {
+        if self.takes_another()
+            && self.records.locations.entry(root).or_default().insert(path.as_bytes().into())
+        {
             self.records.location_count += 1;
         }
     }
 
     /// A content that is new to the ledger.
     pub(crate) fn content(&mut self, hash: ContentHash) {
-        if self.has_room() {
+        if self.takes_another() {
             self.records.contents.insert(hash);
         }
     }
 
-    fn has_room(&mut self) -> bool {
+    /// Gives up where it would be too many.
+    fn takes_another(&mut self) -> bool {
         if self.records.location_count.max(self.records.contents.len()) >= MAX_RECORDS {
             self.give_up();
         }

@@ -23,6 +23,9 @@ use crate::{
     ContentHash, Entry, FailureKind, LocationRecord, LocationState, RelativePath, Root, RootId, StoreError,
 };
 
+#[cfg(test)]
+mod testing;
+
 /// Locations moved or removed in one batch.
 const BATCH_LOCATIONS: usize = 4096;
 
@@ -67,7 +70,7 @@ pub struct PublishOptions {
 /// What [`Writer::publish`] is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PublishStep {
-    /// Reading the ledger.
+    /// Reading the ledger, or the generation before and what was changed since.
     Collect,
     /// Writing new vectors.
     Vectors,
@@ -187,7 +190,7 @@ impl Writer {
         let lock = WriterLock::acquire(dir)?;
         sweep_temporary(dir);
         let (ledger, state) = open_ledger(dir, opening)?;
-        let published = readable_manifest(dir)?.filter(|m| m.is_vouched_for(&state) && !state.rebuilding);
+        let published = Manifest::read(dir).ok().flatten().filter(|m| m.is_vouched_for(&state));
         let touched = published.map_or_else(Touched::default, |m| Touched::since(m.generation, []));
         let writer = Self {
             dir: dir.to_owned(),
@@ -568,23 +571,6 @@ impl Writer {
         self.ledger.apply(batch)?;
         self.faults.pass(Step::Sync)?;
         self.ledger.sync()
-    }
-
-    /// What would be published, read both ways; `None` where only the whole ledger tells.
-    #[cfg(test)]
-    pub(crate) fn collected_both_ways(&self) -> Option<[crate::collect::Collected; 2]> {
-        let manifest = Manifest::read(&self.dir).unwrap()?;
-        let touched = self.lock_touched();
-        let touched = touched.records_since(manifest.generation)?;
-        let table = crate::generation::items::ItemTable::open(&self.dir, &manifest).unwrap();
-        let short = crate::recollect::recollect(&self.ledger, self.epoch, &table, touched, &mut |_| ());
-        let whole = crate::collect::collect(&self.ledger, self.epoch, &mut |_| ());
-        Some([short.unwrap(), whole.unwrap()])
-    }
-
-    #[cfg(test)]
-    pub(crate) fn set_faults(&mut self, hook: crate::fault::Hook) {
-        self.faults = Faults { hook: Some(hook) };
     }
 }
 

@@ -46,7 +46,7 @@ pub(crate) fn run(settings: &Settings, flags: &QueryFlags) -> anyhow::Result<Exi
     };
     let mut writer =
         HitWriter::new(out, format, flags.null, snapshot.model().name.clone(), prompts.are_several());
-    // Freeing a vocabulary word by word would make a process that is over take a tenth longer.
+    // Never dropped: a process that ends here would take a tenth longer for freeing a vocabulary word by word.
     let mut session = ManuallyDrop::new(Session { snapshot, encoders, common, opening });
     let (mut found, mut failed, mut asked) = (false, false, false);
     loop {

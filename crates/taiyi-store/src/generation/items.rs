@@ -88,6 +88,7 @@ impl Sizes {
 #[derive(Debug)]
 pub(crate) struct ItemTable {
     file: MappedFile,
+    version: u64,
     sizes: Sizes,
     layout: Layout,
 }
@@ -96,7 +97,7 @@ impl ItemTable {
     pub(crate) fn open(dir: &Path, manifest: &Manifest) -> Result<Self, StoreError> {
         let path = generation_dir(dir, manifest.generation).join(ITEMS_NAME);
         let file = MappedFile::open(&path, manifest.items.bytes)?;
-        head_version(&file, MAGIC)?;
+        let version = head_version(&file, MAGIC)?;
         let cut_off = || file.corrupt("its header is cut off");
         let field = |i: usize| usize_at(&file, 16 + 8 * i).ok_or_else(cut_off);
         let sizes = Sizes {
@@ -114,13 +115,18 @@ impl ItemTable {
             return Err(file.corrupt(format!("expected counts {expected:?}, it has {counts:?}")));
         }
         match sizes.layout() {
-            Some(layout) if layout.end == file.bytes().len() => Ok(Self { file, sizes, layout }),
+            Some(layout) if layout.end == file.bytes().len() => Ok(Self { file, version, sizes, layout }),
             _ => Err(file.corrupt("its sections do not fill it")),
         }
     }
 
     pub(crate) fn path(&self) -> &Path {
         self.file.path()
+    }
+
+    /// Whether records of it are as [`write`] writes them.
+    pub(crate) fn is_of_this_version(&self) -> bool {
+        self.version == FORMAT_VERSION
     }
 
     pub(crate) fn rows(&self) -> usize {

@@ -96,7 +96,7 @@ impl Captions {
                 Candidates::Captions => found.candidates.extend(pictures.iter().cloned()),
                 Candidates::List(list) => {
                     if let Some(unlisted) =
-                        pictures.iter().find(|picture| !found.candidates.contains(*picture))
+                        pictures.iter().find(|picture| !found.candidates.contains(picture))
                     {
                         bail!(
                             "{}: {} is not among the pictures to compare with, which {} lists: name the list that \
