@@ -39,20 +39,20 @@ impl Draft {
             hidden.push(ending);
             parent.join(hidden)
         };
-        let mut claim = Claim::take(beside(".part.lock"), beside(".part"))?
+        let claim = Claim::take(beside(".part.lock"), beside(".part"))?
             .ok_or_else(|| ExchangeError::Busy { dir: target.to_owned() })?;
         match fs::create_dir(&claim.dir) {
             Err(e) if e.kind() == ErrorKind::AlreadyExists => claim.check_left()?,
             made => made.map_err(|e| ExchangeError::io(&claim.dir, e))?,
         }
-        claim.begin()?;
-        for folder in folders(&claim.dir) {
+        let mut draft = Self { is_finished: false, claim };
+        draft.claim.begin()?;
+        for folder in folders(draft.dir()) {
             match fs::remove_dir_all(&folder) {
                 Err(e) if e.kind() != ErrorKind::NotFound => return Err(ExchangeError::io(&folder, e)),
                 _ => {}
             }
         }
-        let draft = Self { is_finished: false, claim };
         make_folders(draft.dir())?;
         Ok(draft)
     }
@@ -143,7 +143,9 @@ impl Claim {
     /// Marks the folder, which is empty, as ours.
     fn begin(&mut self) -> Result<(), ExchangeError> {
         if !self.has_begun {
-            self.file.write_all(MARK).map_err(|e| ExchangeError::io(&self.path, e))?;
+            // Synced, or a machine that stops could leave the folder filled and the file empty.
+            let marked = self.file.write_all(MARK).and_then(|()| self.file.sync_all());
+            marked.map_err(|e| ExchangeError::io(&self.path, e))?;
             self.has_begun = true;
         }
         Ok(())

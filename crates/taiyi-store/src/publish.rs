@@ -36,8 +36,6 @@ use crate::{
 
 /// Records between two reports of progress.
 const REPORT_EVERY: u64 = 4096;
-/// Contents forgotten in one batch.
-const FORGET_BATCH: usize = 1000;
 
 /// What a publication works with; the caller holds the ledger's state locked.
 pub(crate) struct Publisher<'a> {
@@ -70,6 +68,8 @@ impl Previous {
 enum Failure {
     /// Something of the previous generation is damaged: begin again from the ledger alone.
     PreviousDamaged(StoreError),
+    /// So much of the previous generation is removed that nothing is taken from it, its rows included.
+    NeedsWholeLedger,
     Other(StoreError),
 }
 
@@ -192,24 +192,29 @@ impl Publisher<'_> {
         {
             return Ok(Published::Unchanged(p.manifest.summary()));
         }
-        let collected = self.collect(state, previous.as_ref(), progress)?;
+        let (mut collected, is_whole) = self.collect(state, previous.as_ref(), progress)?;
         if collected.contents.len() >= u32::MAX as usize {
             return Err(StoreError::InvalidArgument("an index holds at most 4294967294 contents".into()));
         }
-        let attempted = match self.attempt(state, options, &collected, previous, current.as_ref(), progress) {
-            Err(Failure::PreviousDamaged(e)) => {
+        let first = (&collected, is_whole);
+        let mut attempted = self.attempt(state, options, first, previous, current.as_ref(), progress);
+        if let Err(Failure::PreviousDamaged(_) | Failure::NeedsWholeLedger) = &attempted {
+            if let Err(Failure::PreviousDamaged(e)) = &attempted {
                 tracing::warn!("publishing everything anew: {e}");
-                self.attempt(state, options, &collected, None, current.as_ref(), progress)
             }
-            done => done,
-        };
+            if !is_whole {
+                (collected, _) = self.collect(state, None, progress)?;
+            }
+            attempted = self.attempt(state, options, (&collected, true), None, current.as_ref(), progress);
+        }
         let (published, manifest) = attempted.map_err(|failure| match failure {
             Failure::PreviousDamaged(e) | Failure::Other(e) => e,
+            Failure::NeedsWholeLedger => {
+                StoreError::InvalidArgument("the ledger was not read whole".to_owned())
+            }
         })?;
-        if options.build_graph {
-            self.forget(state, &collected.orphans)?;
-        }
-        self.take_stock(state, &manifest, &collected, options.build_graph);
+        let is_tidy = options.build_graph && self.forget(state, &collected.orphans);
+        self.take_stock(state, &manifest, &collected, is_tidy);
         Ok(published)
     }
 
@@ -217,12 +222,16 @@ impl Publisher<'_> {
         &self,
         state: &mut State,
         options: &PublishOptions,
-        collected: &Collected,
+        (collected, is_whole): (&Collected, bool),
         previous: Option<Previous>,
         current: Option<&Manifest>,
         progress: &mut dyn FnMut(PublishProgress),
     ) -> Result<(Published, Manifest), Failure> {
         let (previous, rows) = self.plan_rows(collected, previous, options);
+        if previous.is_none() && !is_whole {
+            // Every vector will be asked of the ledger, so it has to tell which there are.
+            return Err(Failure::NeedsWholeLedger);
+        }
         let reused_rows = previous.as_ref().map_or(0, |p| p.items.rows());
         let plan = RowPlan { collected, previous: previous.as_ref().map(|p| &p.items), rows };
         let old_graph = previous.as_ref().and_then(|p| p.graph.as_ref());
@@ -426,20 +435,6 @@ impl Publisher<'_> {
             GraphSource { vectors: &vectors, is_live: &is_live, base: base.and_then(GraphFile::graph) };
         let mut tell = |done, total| progress(PublishProgress { step: PublishStep::Graph, done, total });
         build::build(&source, &self.graph, self.threads, (folder, generation), &mut tell)
-    }
-
-    /// Drops contents that lie nowhere from the ledger.
-    fn forget(&self, state: &State, orphans: &[crate::ContentHash]) -> Result<(), StoreError> {
-        for hashes in orphans.chunks(FORGET_BATCH) {
-            self.faults.pass(Step::Forget)?;
-            let mut batch = Batch::default();
-            batch.put_state(state);
-            for hash in hashes {
-                batch.remove_content(hash);
-            }
-            self.ledger.apply(batch)?;
-        }
-        if orphans.is_empty() { Ok(()) } else { self.ledger.sync() }
     }
 }
 

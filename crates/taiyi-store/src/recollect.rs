@@ -20,6 +20,10 @@ pub(crate) fn recollect(
     progress: &mut dyn FnMut(u64),
 ) -> Result<Collected, StoreError> {
     let mut collected = Collected::of_roots(ledger.roots()?);
+    // A content that is new to the ledger and has a row had been lost: the row is of what was there before.
+    if touched.contents.iter().any(|hash| table.find(hash).is_some()) {
+        return Err(StoreError::ledger(ledger.dir(), "a content of a published row was missing"));
+    }
     let mut failures = table.failures()?;
     failures.retain(|(at, _)| !touched.has_location(at.root, at.path.as_bytes()));
     let mut placed = now_at(ledger, touched, &mut failures)?.into_iter().peekable();
@@ -337,5 +341,49 @@ mod tests {
         let [short, whole] = writer.collected_both_ways().unwrap();
         assert_eq!((short.location_count, short.astray), (4, 0));
         assert_eq!(short, whole);
+    }
+
+    #[test]
+    fn rows_that_the_ledger_has_lost_are_given_up_where_they_matter() {
+        let prepare = |pictures: u8, dir: &Path| {
+            let (writer, [root, _]) = open(dir);
+            (0..pictures).for_each(|i| act(&writer, root, 0, i, i + 1));
+            (writer, root)
+        };
+        let publish =
+            |writer: &Writer| writer.publish(&PublishOptions { build_graph: true }, &mut |_| ()).unwrap();
+        let lost = ContentHash([1; 32]);
+
+        // The whole ledger is read, and a table with other counts is no longer up to date.
+        let dir = tempfile::tempdir().unwrap();
+        let (mut writer, _) = prepare(3, dir.path());
+        writer.set_faults(Box::new(|step| match step {
+            crate::fault::Step::Vouch => Err(StoreError::InvalidArgument("stopped".into())),
+            _ => Ok(()),
+        }));
+        publish(&writer);
+        writer.lose_content(&lost);
+        drop(writer);
+        let (writer, _) = open(dir.path());
+        assert!(matches!(publish(&writer), crate::Published::New(new) if new.rows == 2));
+
+        // A compaction asks the ledger for every vector.
+        let dir = tempfile::tempdir().unwrap();
+        let (writer, root) = prepare(6, dir.path());
+        publish(&writer);
+        writer.lose_content(&lost);
+        (3..6).for_each(|i| act(&writer, root, 7, i, 0));
+        assert!(matches!(publish(&writer), crate::Published::New(new) if new.rows == 2));
+
+        // What comes back is not taken for what was there before.
+        let dir = tempfile::tempdir().unwrap();
+        let (writer, root) = prepare(3, dir.path());
+        publish(&writer);
+        writer.lose_content(&lost);
+        act(&writer, root, 0, 0, 1);
+        publish(&writer);
+        let [short, whole] = writer.collected_both_ways().unwrap();
+        assert_eq!(short, whole);
+        assert_eq!(whole.contents.len(), 3);
     }
 }

@@ -73,6 +73,11 @@ impl Touched {
         self.since.is_some()
     }
 
+    /// Whether contents may lie nowhere that are still in the ledger.
+    pub(crate) fn has_contents(&self) -> bool {
+        !self.records.contents.is_empty()
+    }
+
     /// What differs from `generation`, if that is known.
     pub(crate) fn records_since(&self, generation: u64) -> Option<&Records> {
         (self.since == Some(generation)).then_some(&self.records)

@@ -21,7 +21,7 @@ use crate::{LocationState, Row, Snapshot, StoreError};
 const REPORT_EVERY: u64 = 4096;
 /// Problems of one kind that are told one by one.
 const MAX_ALIKE: usize = 5;
-const REMEDY_LOCATION: &str = "index again: the file is embedded anew";
+const REMEDY_LOCATION: &str = "index again with --rebuild: everything is embedded anew";
 
 /// What an index takes on disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

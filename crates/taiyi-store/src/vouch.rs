@@ -1,5 +1,6 @@
 //! How much of the ledger a publication reads: all of it, unless it is known what was changed since the item table that
-//! is published; and the ledger's own word for that table, so that a later run knows it, too.
+//! is published; and what comes after a publication: contents that lie nowhere are forgotten, and the ledger gives its
+//! word for the table, so that a later run knows it, too.
 
 use crate::StoreError;
 use crate::collect::{Collected, collect};
@@ -9,7 +10,10 @@ use crate::manifest::Manifest;
 use crate::publish::{Previous, Publisher, Reporter};
 use crate::recollect::recollect;
 use crate::touched::Touched;
-use crate::{PublishProgress, PublishStep};
+use crate::{ContentHash, PublishProgress, PublishStep};
+
+/// Contents forgotten in one batch.
+const FORGET_BATCH: usize = 1000;
 
 impl Manifest {
     /// What the ledger notes of it when it vouches for it.
@@ -26,13 +30,13 @@ impl Manifest {
 
 impl Publisher<'_> {
     /// Reads what is to be published: of the ledger no more than was changed, if the previous generation is there and
-    /// that is known.
+    /// that is known; and whether it was the whole ledger.
     pub(crate) fn collect(
         &self,
         state: &State,
         previous: Option<&Previous>,
         progress: &mut dyn FnMut(PublishProgress),
-    ) -> Result<Collected, StoreError> {
+    ) -> Result<(Collected, bool), StoreError> {
         let mut records = Reporter { step: PublishStep::Collect, progress };
         let copied = previous.filter(|p| p.items.is_of_this_version());
         let touched = copied.and_then(|p| Some((p, self.touched.records_since(p.manifest.generation)?)));
@@ -42,37 +46,66 @@ impl Publisher<'_> {
             match recollect(self.ledger, state.epoch, &previous.items, touched, &mut report) {
                 Ok(collected) => {
                     // Every test that publishes twice is one of this, too.
-                    let is_whole = || collect(self.ledger, state.epoch, &mut |_| ()).map(|c| c == collected);
-                    debug_assert!(is_whole().unwrap_or(true), "something was changed and not told");
-                    return Ok(collected);
+                    debug_assert!(
+                        self.is_as_collected(state, &collected),
+                        "something was changed and not told"
+                    );
+                    return Ok((collected, false));
                 }
                 Err(e) => tracing::warn!("reading the whole ledger: {e}"),
             }
         }
-        collect(self.ledger, state.epoch, &mut |done| records.report(done, 0))
+        let collected = collect(self.ledger, state.epoch, &mut |done| records.report(done, 0))?;
+        Ok((collected, true))
+    }
+
+    /// Whether the whole ledger tells the same, if nothing of it is lost.
+    fn is_as_collected(&self, state: &State, collected: &Collected) -> bool {
+        let whole = collect(self.ledger, state.epoch, &mut |_| ());
+        whole.map_or(true, |whole| whole.astray > 0 || whole == *collected)
     }
 
     /// Notes that `manifest`, which was made from `collected`, tells all there is in the ledger; and in the ledger, if no
-    /// content lies nowhere. Failing to is no failure of the publication, which is done: the next one reads more.
+    /// content lies nowhere, which it is when it `is_tidy`. Failing to is no failure of the publication, which is done:
+    /// the next run reads more.
     pub(crate) fn take_stock(
         &mut self,
         state: &mut State,
         manifest: &Manifest,
         collected: &Collected,
-        is_rid_of_orphans: bool,
+        is_tidy: bool,
     ) {
         // Of a location whose content is not there the table tells nothing, and of an older epoch's neither.
+        if collected.astray > 0 {
+            tracing::warn!("{} files are of contents that the ledger has lost: run verify", collected.astray);
+        }
         if collected.astray > 0 || state.rebuilding {
+            self.touched.give_up();
             return;
         }
-        let orphans = if is_rid_of_orphans { &[] } else { collected.orphans.as_slice() };
+        let orphans = if is_tidy { &[] } else { collected.orphans.as_slice() };
+        *self.touched = Touched::since(manifest.generation, orphans.iter().copied());
         if orphans.is_empty()
             && let Err(e) = self.vouch(state, manifest)
         {
-            tracing::warn!("the next publication will read the whole ledger: {e}");
-            return;
+            tracing::warn!("the next run will read the whole ledger: {e}");
         }
-        *self.touched = Touched::since(manifest.generation, orphans.iter().copied());
+    }
+
+    /// Drops contents that lie nowhere from the ledger. Where that fails, they stay until it does not: what was
+    /// published is whole without it.
+    pub(crate) fn forget(&self, state: &State, orphans: &[ContentHash]) -> bool {
+        let forgotten = orphans.chunks(FORGET_BATCH).try_for_each(|hashes| {
+            self.faults.pass(Step::Forget)?;
+            let mut batch = Batch::default();
+            batch.put_state(state);
+            for hash in hashes {
+                batch.remove_content(hash);
+            }
+            self.ledger.apply(batch)
+        });
+        let synced = forgotten.and_then(|()| if orphans.is_empty() { Ok(()) } else { self.ledger.sync() });
+        synced.inspect_err(|e| tracing::warn!("contents that lie nowhere stay for now: {e}")).is_ok()
     }
 
     fn vouch(&self, state: &mut State, manifest: &Manifest) -> Result<(), StoreError> {

@@ -516,7 +516,9 @@ impl Writer {
         let intact = manifest
             .files(&self.dir)
             .all(|(path, sum)| fs::metadata(path).is_ok_and(|file| file.len() == sum.bytes));
-        Ok(!intact || !manifest.is_of(&self.lock_state()) || self.is_graph_missing(&manifest))
+        let is_published = intact && manifest.is_of(&self.lock_state()) && !self.is_graph_missing(&manifest);
+        // After the last publication on the way, contents that lie nowhere are still there.
+        Ok(!is_published || self.lock_touched().has_contents())
     }
 
     /// Whether a graph is due that an interrupted run did not stay to build.

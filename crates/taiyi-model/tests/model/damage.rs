@@ -50,7 +50,7 @@ fn configurations_of_other_models_are_refused() {
         ("image/preprocessor_config.json", "\"crop_size\": 224", "\"crop_size\": 336", "336×336"),
         ("text/vocab.txt", "[SEP]\n", "[sep]\n", "the vocabulary has no [SEP]"),
         ("text/vocab.txt", "[UNK]\n", "[UNK]\nextra\n", "largest token id is 21128"),
-        // Such a token gets the next id when it is needed.
+        // Such a token gets the next id.
         ("text/vocab.txt", "[PAD]\n", "[pad]\n", "largest token id is 21128"),
         ("text/vocab.txt", "[MASK]\n", "[mask]\n", "largest token id is 21128"),
     ] {
