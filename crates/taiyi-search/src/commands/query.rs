@@ -272,7 +272,7 @@ impl Session<'_> {
         filter: Filter,
         without: HashSet<ContentHash>,
     ) -> anyhow::Result<Vec<Hit>> {
-        // Looking up the system's costs as much as a search, and only dates need it.
+        // Looking up the system's reads through its whole list of zones, and only dates need it.
         let zone = if filter.has_dates() { TimeZone::system() } else { TimeZone::UTC };
         let request = SearchRequest {
             k: self.common.k,
